@@ -1,0 +1,30 @@
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+.PHONY: install demo test lint bench clean
+
+install: $(VENV)/installed
+
+# torch comes first and pinned: an unpinned one pulls gigabytes of CUDA.
+$(VENV)/installed: pyproject.toml constraints.txt
+	python3.11 -m venv $(VENV) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(VENV)/bin/sclvi demo
+
+test: install
+	$(PYTHON) -m pytest
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: install
+	$(PYTHON) -m benchmarks.accuracy --data ../shared/data
+
+clean:
+	rm -rf $(VENV) build dist sclvi-demo

@@ -1,0 +1,74 @@
+"""Train and evaluate the default preset on every category of a data folder:
+
+    python -m benchmarks.accuracy --data ../shared/data
+
+Each category is trained and evaluated by the command line, each in a process of its own, so that time and memory are
+those a user would see. Rows go to benchmarks/results/accuracy.csv.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import RESULTS, append, provenance
+from sclvi.model_file import load
+
+_FIGURES = ("image_auroc", "pixel_auroc", "aupro", "image_f1_max", "image_ap", "pixel_ap")
+
+
+def measure(category: Path, seed: int, train_options: list[str]) -> dict[str, Any]:
+    """One row."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, figures = Path(folder) / "part.sclvi", Path(folder) / "figures.json"
+        _sclvi("train", category, "--out", model, "--seed", seed, *train_options)
+        _sclvi("evaluate", model, category, "--json", figures)
+        values = json.loads(figures.read_text())
+        trained = load(model)
+        size = model.stat().st_size / 2**20
+    return {
+        "category": category.name,
+        "preset": "dense",
+        "seed": seed,
+        **{name: _rounded(values[name], 5) for name in _FIGURES},
+        "train_seconds": trained.metadata["train_seconds"],
+        "images_per_second": _rounded(values["images_per_second"], 2),
+        "peak_memory_mib": _rounded(values["peak_memory_mib"], 0),
+        "train_peak_memory_mib": _rounded(trained.metadata["peak_memory_mib"], 0),
+        "model_mib": _rounded(size, 1),
+        "train_images": len(trained.pictures),
+        "steps": trained.inspector.settings.steps,
+        "height": trained.size[0],
+        "width": trained.size[1],
+        "settings": trained.metadata["settings_fingerprint"],
+        **provenance(),
+    }
+
+
+def _sclvi(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "sclvi", *map(str, arguments)], check=True)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
+    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.csv")
+    arguments, train_options = parser.parse_known_args()
+    categories = sorted(path.parents[1] for path in arguments.data.glob("*/train/good"))
+    for seed in arguments.seeds:
+        for category in categories:
+            if not arguments.categories or category.name in arguments.categories:
+                append(arguments.out, measure(category, seed, train_options))
+
+
+if __name__ == "__main__":
+    main()

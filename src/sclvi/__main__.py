@@ -1,0 +1,5 @@
+"""`python -m sclvi` is the `sclvi` command."""
+
+from sclvi.cli import run
+
+run()

@@ -1,0 +1,198 @@
+"""The command line: parse, call, print."""
+
+import json
+import os
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from sclvi.console import Skipped, errors, output, progress_bars
+from sclvi.errors import SclviError
+
+
+class Exit(IntEnum):
+    """Exit codes; 0 is success whatever the verdicts."""
+
+    SKIPPED = 1  # done, but something had to be left out
+    ERROR = 2
+    DEFECT = 3  # with --fail-on-defect
+    INTERRUPTED = 130
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Visual inspection that learns from good pictures alone, offline. Start with: sclvi demo",
+    epilog="Exit codes: 0 done, 1 done but something was skipped, 2 error, 3 defect found (with --fail-on-defect).",
+)
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no summary.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
+
+
+@app.command()
+def train(
+    good: Annotated[
+        Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("part.sclvi"),
+    size: Annotated[
+        str, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT.")
+    ] = "256",
+    false_reject_rate: Annotated[
+        float, typer.Option(help="Share of good parts that may be rejected; sets the threshold.")
+    ] = 0.01,
+    steps: Annotated[int | None, typer.Option(help="Steps of context learning; fewer are faster.")] = None,
+    memory_mib: Annotated[float | None, typer.Option(help="What the memory of good patches may take, MiB.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Learn what good parts look like and write a model."""
+    from sclvi.data.preparing import parse_size
+    from sclvi.decision.threshold import images_needed
+    from sclvi.model_file import save
+    from sclvi.settings import Settings
+    from sclvi.train import train as train_model
+
+    _check_writable(out)
+    parsed = parse_size(size)
+    options = {"steps": steps, "memory_mib": memory_mib}
+    options = {name: value for name, value in options.items() if value is not None}
+    shape = {"short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
+    settings = Settings(seed=seed, false_reject_rate=false_reject_rate, **shape, **options)
+    skipped = Skipped()
+    with progress_bars(quiet) as progress:
+        model = train_model(good, settings, progress, skipped)
+    save(model, out)
+    if not quiet:
+        threshold = model.calibration.threshold
+        output.print(
+            f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px "
+            f"in {model.metadata['train_seconds']:.0f} s\n"
+            f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
+            f"at most {threshold.promised_rate:.1%} of good parts are rejected"
+        )
+        if not threshold.is_kept:
+            needed = images_needed(threshold.asked_rate)
+            output.print(
+                f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} set-aside pictures, "
+                f"{round(needed / model.inspector.settings.set_aside)} good pictures in all"
+            )
+    _exit_if_skipped(skipped)
+
+
+@app.command()
+def inspect(
+    model: ModelPath,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; what is there already is not done again.")] = Path(
+        "inspection"
+    ),
+    fail_on_defect: Annotated[bool, typer.Option(help="Exit with code 3 when a defect is found.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say for each picture whether the part is good and where the defects are.
+
+    Writes overlays/, results.jsonl, results.csv and report.html.
+    """
+    from sclvi.data.layouts import expand_pictures
+    from sclvi.inspect import inspect_folder
+    from sclvi.model_file import load
+
+    loaded = load(model)
+    skipped = Skipped()
+    with progress_bars(quiet) as progress:
+        summary = inspect_folder(loaded, expand_pictures(images), out, progress, skipped)
+    if not quiet:
+        done_before = f", {summary.done_before} of them done before" if summary.done_before else ""
+        output.print(
+            f"{summary.good} good, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
+            f"report: {summary.report.resolve()}"
+        )
+    _exit_if_skipped(skipped)
+    if fail_on_defect and summary.defective:
+        raise typer.Exit(Exit.DEFECT)
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    category: Annotated[Path, typer.Argument(metavar="CATEGORY", help="MVTec category, or CSV manifest with labels.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model on labelled test pictures: AUROC, AUPRO, F1-max, average precision, speed, memory."""
+    from sclvi.evaluation.evaluate import evaluate as evaluate_model
+    from sclvi.evaluation.table import figures_table
+    from sclvi.files import write_atomically
+    from sclvi.model_file import load
+
+    loaded = load(model)
+    skipped = Skipped()
+    with progress_bars(quiet) as progress:
+        evaluation = evaluate_model(loaded, category, progress, skipped)
+    if json_file:
+        content = {"category": evaluation.category, "good": evaluation.good, "defective": evaluation.defective}
+        text = json.dumps({**content, **evaluation.figures, "model": loaded.fingerprint}, indent=2)
+        write_atomically(json_file, text.encode() + b"\n")
+    if not quiet:
+        output.print(figures_table(evaluation))
+    _exit_if_skipped(skipped)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the demonstration's pictures, models and reports.")] = Path(
+        "sclvi-demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Draw pictures of made-up parts, learn the good ones, find the defects, write the report."""
+    from sclvi.demo.run import run_demo
+    from sclvi.evaluation.table import figures_table
+
+    with progress_bars(quiet) as progress:
+        results = run_demo(out, seed, progress)
+    for result in results:
+        if not quiet:
+            output.print(figures_table(result.evaluation))
+        output.print(f"{result.evaluation.category} report: {result.report.resolve()}")
+
+
+def _check_writable(path: Path) -> None:
+    """Say now, not after minutes of training, that the result cannot be written."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise SclviError(f"{path}: is a folder, a file name is needed")
+    if not folder.is_dir():
+        raise SclviError(f"{folder}: no such folder")
+    if not os.access(folder, os.W_OK):
+        raise SclviError(f"{folder}: not writable")
+
+
+def _exit_if_skipped(skipped: Skipped) -> None:
+    if skipped.names:
+        raise typer.Exit(Exit.SKIPPED)
+
+
+def run() -> None:
+    """Entry point of the `sclvi` command: errors meant for the user become one line and an exit code."""
+    try:
+        app()
+    except SclviError as error:
+        errors.print(f"sclvi: {error}", markup=False)
+        sys.exit(Exit.ERROR)
+    except ValidationError as error:
+        first = error.errors()[0]
+        errors.print(f"sclvi: {'.'.join(map(str, first['loc']))}: {first['msg']}", markup=False)
+        sys.exit(Exit.ERROR)
+    except KeyboardInterrupt:
+        errors.print("sclvi: stopped; nothing half-written is left")
+        sys.exit(Exit.INTERRUPTED)

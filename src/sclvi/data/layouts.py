@@ -1,0 +1,205 @@
+"""Layouts: which pictures there are, which are for learning and which for testing, and what is known of each."""
+
+import csv
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from sclvi.data.reading import PICTURE_SUFFIXES
+from sclvi.errors import SclviError
+
+GOOD = "good"
+_COLUMNS = ("path", "split", "label")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture: its file, its defect ("good", a defect's name, or "" where unknown), its mask if there is one."""
+
+    path: Path
+    defect: str
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The pictures of one kind of part, in order of their names; masks: the folder where masks are expected, if any."""
+
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+    name: str
+    masks: Path | None = None
+
+
+def find_layout(root: Path) -> Layout:
+    """Recognise a category in MVTec's layout, a .csv manifest, or a folder of good pictures (and its subfolders).
+
+    Raises SclviError, one line naming the folder or the file and row, where there is nothing to learn from or test on.
+    """
+    if root.is_file():
+        if root.suffix.lower() != ".csv":
+            raise SclviError(f"{root}: is neither a folder nor a .csv manifest")
+        return _read_manifest(root)
+    if not root.is_dir():
+        raise SclviError(f"{root}: does not exist")
+    if (root / "train" / GOOD).is_dir():
+        return _read_category(root)
+    categories = sorted(entry.name for entry in root.iterdir() if (entry / "train" / GOOD).is_dir())
+    if categories:
+        raise SclviError(f"{root}: holds several categories, choose one of them: {', '.join(categories)}")
+    if (root / "train").is_dir() and (
+        root / "test"
+    ).is_dir():  # as a plain folder it would learn from its own test pictures
+        raise SclviError(f"{root}: has train and test, but no train/{GOOD}")
+    return Layout(tuple(Item(path, GOOD) for path in _pictures(root)), (), root.resolve().name)
+
+
+def missing_masks(layout: Layout) -> list[Path]:
+    """The mask files that test pictures with a defect should have and lack; empty where the layout has no masks."""
+    if layout.masks is None:
+        return []
+    return [
+        _mask_names(layout.masks, item)[0]
+        for item in layout.test
+        if item.defect not in (GOOD, "") and item.mask is None
+    ]
+
+
+def expand_pictures(paths: Sequence[Path]) -> list[Path]:
+    """Files, and the pictures in folders and their subfolders, each once, in order of their names.
+
+    A file named here is kept whatever its suffix and even if it does not exist (reading will say, and the others are
+    done); in folders only pictures count. Raises SclviError for a folder without pictures.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for picture in _pictures(path) if path.is_dir() else [path]:
+            found.setdefault(picture.parent.resolve() / picture.name, picture)  # two links to one file are two pictures
+    return sorted(found.values(), key=_by_name)
+
+
+def _read_category(root: Path) -> Layout:
+    masks = root / "ground_truth"
+    layout = Layout(
+        train=tuple(Item(path, GOOD) for path in _pictures(root / "train" / GOOD)),
+        test=(),
+        name=root.resolve().name,
+        masks=masks if masks.is_dir() else None,
+    )
+    test = root / "test"
+    if not test.is_dir():
+        return layout
+    items: list[Item] = []
+    for path in _pictures(test):
+        if path.parent == test:
+            raise SclviError(f"{path}: lies in test itself; test/{GOOD} or test/NAME_OF_THE_DEFECT is needed")
+        item = Item(path, path.relative_to(test).parts[0])
+        if layout.masks is not None and item.defect != GOOD:
+            there = (mask for mask in _mask_names(layout.masks, item) if mask.is_file())
+            item = Item(item.path, item.defect, next(there, None))
+        items.append(item)
+    return Layout(layout.train, tuple(items), layout.name, layout.masks)
+
+
+def _mask_names(masks: Path, item: Item) -> tuple[Path, Path]:
+    """Where MVTec's layout keeps the mask of test/DEFECT/NAME: the usual place, and the other one."""
+    folder = masks / item.path.parent.relative_to(masks.parent / "test")
+    return folder / f"{item.path.stem}_mask.png", folder / f"{item.path.stem}.png"
+
+
+def _read_manifest(manifest: Path) -> Layout:
+    """Read path, split, label and, where it is there, mask; paths are relative to the manifest."""
+    split: dict[str, list[Item]] = {"train": [], "test": []}
+    first_row: dict[Path, int] = {}
+    for row, values in _rows(manifest):
+        if values["split"].lower() not in split:
+            _refuse_row(manifest, row, f"split is {values['split']!r}; train or test is needed")
+        item = Item(
+            _file(manifest, row, values["path"], "picture"),
+            _defect(values["label"], values["split"].lower()),
+            _file(manifest, row, values["mask"], "mask") if values.get("mask") else None,
+        )
+        if values["split"].lower() == "train" and item.defect != GOOD:
+            _refuse_row(
+                manifest, row, f"a train picture has the label {values['label']!r}; only good ones are learned from"
+            )
+        earlier = first_row.setdefault(item.path.resolve(), row)
+        if earlier != row:
+            _refuse_row(manifest, row, f"{values['path']} is already in row {earlier}")
+        split[values["split"].lower()].append(item)
+    if not first_row:
+        raise SclviError(f"{manifest}: has no rows")
+    train, test = (tuple(sorted(items, key=lambda item: _by_name(item.path))) for items in split.values())
+    return Layout(train, test, manifest.stem)
+
+
+def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row's line number in the file, and its values by lower-case column name."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = ";" if header.count(";") > header.count(",") else ","  # what Excel writes in half of Europe
+            columns = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            lacking = [name for name in _COLUMNS if name not in columns]
+            if lacking:
+                raise SclviError(
+                    f"{manifest}: row 1 lacks the column {', '.join(lacking)} (needed: {', '.join(_COLUMNS)})"
+                )
+            reader = csv.reader(file, delimiter=delimiter)
+            for cells in reader:
+                values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+                if not any(values.values()):
+                    continue
+                if len(cells) < len(columns) and not all(name in values for name in _COLUMNS):
+                    _refuse_row(manifest, reader.line_num + 1, f"has {len(cells)} of {len(columns)} columns")
+                yield reader.line_num + 1, values
+    except UnicodeDecodeError:
+        raise SclviError(f"{manifest}: is not UTF-8 text") from None
+    except csv.Error as error:
+        raise SclviError(f"{manifest}: is not a CSV file ({error})") from None
+    except OSError as error:
+        raise SclviError(f"{manifest}: cannot be read: {error.strerror}") from None
+
+
+def _defect(label: str, split: str) -> str:
+    if label.lower() in (GOOD, "0") or (not label and split == "train"):
+        return GOOD
+    return "defect" if label == "1" else label
+
+
+def _file(manifest: Path, row: int, name: str, what: str) -> Path:
+    path = manifest.parent / name
+    if not name or not path.is_file():
+        _refuse_row(manifest, row, f"{what} {path} does not exist" if name else f"names no {what}")
+    return path
+
+
+def _refuse_row(manifest: Path, row: int, why: str) -> NoReturn:
+    raise SclviError(f"{manifest}: row {row}: {why}")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders in order of their names; hidden ones and other files do not count."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise SclviError(f"{error.filename}: cannot be read: {error.strerror}")
+
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found.extend(Path(place) / name for name in _picture_names(files))
+    if not found:
+        raise SclviError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
+    return sorted(found, key=_by_name)
+
+
+def _picture_names(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES]
+
+
+def _by_name(path: Path) -> tuple[str, ...]:
+    """A key that sorts alike on every system: folder by folder, and accents in one spelling (macOS has another)."""
+    return tuple(unicodedata.normalize("NFC", part) for part in path.parts)

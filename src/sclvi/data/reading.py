@@ -1,0 +1,285 @@
+"""Reading: one picture file into one array, or one line that says why not.
+
+Pillow decodes; OpenCV decodes 16-bit and float pictures, which Pillow would cut down to 8 bits or refuse.
+The header is judged before anything is decoded, so that a picture that is too big costs no memory.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.Image import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from sclvi.errors import PictureError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 16
+
+_BROKEN = "is damaged or cut short"
+_UNSIGNED, _FLOAT = 1, 3  # TIFF's SampleFormat
+_ORIENTATION = 0x0112
+_QUIET = threading.RLock()
+
+
+class _Refused(Exception):
+    """Why a picture is refused, without its path."""
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read a PNG, JPEG, BMP or TIFF file, the right way up.
+
+    Returns H x W x C: uint8, uint16 or float32 (float TIFF, values as they are); C is 1 (grey), 3 (RGB) or 4 (RGBA).
+    Palette and CMYK become RGB, 1 bit becomes 0 and 255, grey loses its alpha. H and W are at least MIN_SIDE, their
+    product at most MAX_PIXELS. Raises PictureError, one line that starts with the path, for whatever cannot be read so.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device would be read without end
+            _refuse("is not a file")
+        with path.open("rb") as file:
+            picture = _decode(file)
+    except _Refused as reason:
+        problem = str(reason)
+    except FileNotFoundError:
+        problem = "does not exist"
+    except OSError as error:
+        # without a number it is a decoder that speaks, not the system
+        problem = f"cannot be read: {error.strerror}" if error.errno else f"{_BROKEN} ({_one_line(error)})"
+    except MemoryError:
+        problem = "does not fit into memory"
+    except Exception as error:
+        # on damaged bytes the decoders raise nearly anything: SyntaxError, struct.error, zlib.error
+        problem = f"{_BROKEN} ({_one_line(error)})"
+    else:
+        return picture
+    raise PictureError(f"{path}: {problem}")
+
+
+def _decode(file: BinaryIO) -> NDArray[Any]:
+    """Find the format by the first bytes, whatever the file is called."""
+    start = file.read(26)
+    file.seek(0)
+    if not start:
+        _refuse("is empty (0 bytes)")
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _decode_png(file, start)
+    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return _decode_tiff(file)
+    if start.startswith(b"\xff\xd8\xff"):
+        # The class and not Image.open: that would take a phone's JPEG with a preview behind it for two pictures,
+        # and would answer a large picture with a warning of its own.
+        with _quiet():
+            jpeg = JpegImageFile(file)
+            orientation = _orientation(jpeg)
+        _check_size(*jpeg.size)
+        return _upright(_pixels(jpeg), orientation)
+    if start.startswith(b"BM"):
+        bitmap = BmpImageFile(file)
+        _check_size(*bitmap.size)
+        return _pixels(bitmap)
+    _refuse("is not a PNG, JPEG, BMP or TIFF picture")
+
+
+def _decode_png(file: BinaryIO, start: bytes) -> NDArray[Any]:
+    with _quiet():
+        png = PngImageFile(file)
+        _check_size(*png.size)
+    _check_frames(int(getattr(png, "n_frames", 1)))
+    png.verify()  # the checksum of every chunk: loading alone lets some damage through
+    file.seek(0)
+    with _quiet():
+        png = PngImageFile(file)
+    depth, colour = start[24], start[25]
+    if depth == 16:
+        channels = {0: 1, 2: 3, 4: 1, 6: 4}[colour]
+        file.seek(0)
+        picture = _decode_deep(file.read())[..., :channels]
+    else:
+        picture = _pixels(png)
+    with _quiet():
+        return _upright(picture, _orientation(png))  # PNG may carry its EXIF behind the pixels
+
+
+@dataclass(frozen=True)
+class _TiffHeader:
+    """What the first directory of a TIFF file says of its picture."""
+
+    width: int
+    height: int
+    bits: int
+    kind: int  # SampleFormat
+    channels: int
+    colour: int  # PhotometricInterpretation: 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK
+    planar: bool
+    unused_fourth: bool
+    end: int  # the last byte of the pixels is before this
+    frames: int
+
+
+def _decode_tiff(file: BinaryIO) -> NDArray[Any]:
+    try:
+        with _quiet():
+            header = _tiff_header(file)
+    except KeyError as tag:
+        raise _Refused(f"{_BROKEN} (its TIFF tag {tag} is missing)") from None
+    _check_size(header.width, header.height)
+    _check_frames(header.frames)
+    if header.end > file.seek(0, 2):  # seen here, before libtiff prints about it on stderr
+        _refuse(f"{_BROKEN} (its pixels end after the file)")
+    file.seek(0)
+    if not ((header.kind == _UNSIGNED and header.bits <= 16) or (header.kind == _FLOAT and header.bits in (32, 64))):
+        kind = {_UNSIGNED: "unsigned", 2: "signed", _FLOAT: "float"}.get(header.kind, "undefined")
+        _refuse(f"holds {header.bits}-bit {kind} numbers; unsigned 8 and 16 bit and 32-bit float are read")
+    if header.kind == _FLOAT or (header.bits == 16 and header.colour in (0, 1, 2)):
+        return _decode_deep_tiff(file, header)
+    with _quiet():
+        return _pixels(TiffImageFile(file))  # Pillow itself turns a TIFF upright
+
+
+def _tiff_header(file: BinaryIO) -> _TiffHeader:
+    """Read the first directory and count those behind it."""
+    start = file.read(8)
+    if b"+" in start[2:4]:  # BigTIFF
+        start += file.read(8)
+    directory = ImageFileDirectory_v2(start)
+    file.seek(directory.next)
+    directory.load(file)
+    tags: dict[int, Any] = {tag: directory[tag] for tag in directory}
+    bits = tags.get(258, (1,))
+    offsets, counts = (tags[273], tags.get(279)) if 273 in tags else (tags[324], tags.get(325))  # strips, or tiles
+    seen = {0}
+    behind = ImageFileDirectory_v2(start)
+    while behind.next not in seen:
+        seen.add(behind.next)
+        file.seek(behind.next)
+        behind.load(file)
+    return _TiffHeader(
+        width=int(tags[256]),
+        height=int(tags[257]),
+        bits=max(bits),
+        kind=max(tags.get(339, (_UNSIGNED,))),
+        channels=int(tags.get(277, 1)),
+        colour=int(tags.get(262, 1)),
+        planar=tags.get(284, 1) == 2,
+        unused_fourth=tags.get(338, ()) == (0,),
+        end=max(offset + count for offset, count in zip(offsets, counts or [0] * len(offsets), strict=True)),
+        frames=len(seen) - 1,
+    )
+
+
+def _decode_deep_tiff(file: BinaryIO, header: _TiffHeader) -> NDArray[Any]:
+    """Decode 16-bit and float TIFF, H x W x C uint16 or float32."""
+    if header.channels not in (1, 3, 4):
+        _refuse(f"has {header.channels} channels of {header.bits} bits; 1, 3 or 4 are read")
+    if header.planar and header.channels > 1:  # OpenCV would mix the planes up without a word
+        _refuse(f"keeps its {header.bits}-bit channels in separate planes; save it with interleaved channels")
+    picture = _decode_deep(file.read())
+    if header.channels == 4 and header.unused_fourth:
+        picture = np.ascontiguousarray(picture[..., :3])
+    if picture.shape[2] > header.channels or picture.dtype.kind not in "uf":
+        _refuse(f"is a kind of TIFF that is not read ({header.channels} channels of {header.bits} bits)")
+    if header.kind == _UNSIGNED:
+        return 65535 - picture if header.colour == 0 else picture
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
+        picture = picture.astype(np.float32)
+    if not np.isfinite(picture).all():
+        _refuse("holds NaN or infinite values")
+    return picture
+
+
+def _decode_deep(data: bytes) -> NDArray[Any]:
+    """Decode with OpenCV at the file's own depth, H x W x C with RGB or RGBA order.
+
+    OpenCV turns TIFF upright and leaves PNG as it is; it returns nothing for a picture that is cut short.
+    """
+    with _QUIET:  # the level of OpenCV's log belongs to the whole process
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:
+            raise _Refused(f"{_BROKEN} ({_one_line(error)})") from None
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+    if decoded is None:
+        _refuse(_BROKEN)
+    if decoded.ndim == 2:
+        return decoded[..., None]
+    return np.ascontiguousarray(decoded[..., [2, 1, 0, 3][: decoded.shape[2]]])
+
+
+def _pixels(image: Image) -> NDArray[Any]:
+    """Decode with Pillow, H x W x C uint8 or uint16."""
+    image.load()
+    if image.mode in ("P", "PA"):
+        image.info.pop("transparency", None)  # or Pillow warns; the colours under the transparency are wanted
+        image = image.convert("RGB")
+    elif image.mode in ("1", "LA", "La"):
+        image = image.convert("L")
+    elif image.mode in ("CMYK", "YCbCr", "HSV", "RGBX", "RGBa"):
+        image = image.convert("RGB")
+    elif image.mode not in ("L", "RGB", "RGBA") and not image.mode.startswith("I;16"):
+        _refuse(f"holds pixels of a kind that is not read ({image.mode})")
+    picture = np.array(image)
+    picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)
+    return picture if picture.ndim == 3 else picture[..., None]
+
+
+def _orientation(image: Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or the EXIF block is broken."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken note about the picture does not make the picture unreadable
+        return 1
+
+
+def _upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo an EXIF orientation; H x W x C -> the same, or W x H x C for 5 to 8."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        millions = width * height / 1e6
+        most = MAX_PIXELS // 10**6
+        _refuse(f"is too big: {width} x {height} = {millions:.1f} million pixels; at most {most} million are read")
+    if min(width, height) < MIN_SIDE:
+        _refuse(f"is too small: {width} x {height} pixels; each side needs at least {MIN_SIDE}")
+
+
+def _check_frames(frames: int) -> None:
+    if frames > 1:
+        _refuse(f"has {frames} frames; one picture is needed")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Pillow's warnings; under a lock, because Python's list of filters belongs to the whole process."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _refuse(why: str) -> NoReturn:
+    raise _Refused(why)

@@ -1,0 +1,58 @@
+"""Defects: connected regions of the anomaly map."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sclvi.decision.inspection import Box
+
+_EIGHT_CONNECTED = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region in pixels of the map."""
+
+    rows: slice
+    columns: slice
+    area: int
+    peak: float
+    peak_at: tuple[int, int]  # (row, column)
+    mean: float
+
+
+def find_regions(scores: NDArray[np.float32], outline: float, threshold: float) -> list[Region]:
+    """Regions above `outline` that reach above `threshold` somewhere, highest peak first.
+
+    Two levels, as in Canny's hysteresis: the higher one decides whether there is a defect, the lower one how far it
+    reaches; a part that is good has none.
+
+    Args:
+        scores: H x W.
+        outline: map value that ends a region, <= threshold.
+        threshold: the image threshold.
+    """
+    labels, count = ndimage.label(scores > outline, _EIGHT_CONNECTED)
+    regions = []
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels, count), start=1):
+        inside = np.where(labels[rows, columns] == label, scores[rows, columns], -np.inf)
+        peak = float(inside.max())
+        if peak > threshold:
+            row, column = np.unravel_index(int(inside.argmax()), inside.shape)
+            values = inside[np.isfinite(inside)]
+            at = (rows.start + int(row), columns.start + int(column))
+            regions.append(Region(rows, columns, values.size, peak, at, float(values.mean(dtype=np.float64))))
+    return sorted(regions, key=lambda region: -region.peak)
+
+
+def scale_box(
+    rows: tuple[float, float], columns: tuple[float, float], size: tuple[int, int], original: tuple[int, int]
+) -> Box:
+    """The smallest box of whole original pixels that covers [start, stop) rows and columns of a picture of `size`."""
+    top, bottom = (edge * original[0] / size[0] for edge in rows)
+    left, right = (edge * original[1] / size[1] for edge in columns)
+    x, y = int(np.floor(left + 1e-9)), int(np.floor(top + 1e-9))
+    x_end, y_end = int(np.ceil(right - 1e-9)), int(np.ceil(bottom - 1e-9))
+    return Box(x, y, min(x_end, original[1]) - x, min(y_end, original[0]) - y)

@@ -1,0 +1,64 @@
+"""`Inspection`: the one value that leaves the decision; report, files and station take it and nothing else."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["good", "defective"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the original picture; (x, y) is its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class NearestGood:
+    """The good patch that the memory holds nearest to a defect: the "why" beside it."""
+
+    picture: str  # name of the training picture
+    box: Box  # where the patch lies in that picture, in its original pixels
+    distance: float  # between the two codes, in code units
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A connected region of the anomaly map above the pixel threshold."""
+
+    box: Box
+    area: int  # px of the original picture
+    peak: float  # highest anomaly score inside, same unit as the map
+    mean: float  # mean anomaly score inside
+    severity: float  # peak / pixel threshold: 1 is just visible
+    nearest_good: NearestGood | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspector says about one picture."""
+
+    image: str  # path of the picture, or "array N" for arrays
+    size: tuple[int, int]  # (height, width) of the original picture, px
+    score: float  # image score, raw, never clamped
+    threshold: float  # score above which the part is defective
+    pixel_threshold: float  # map value above which a pixel belongs to a defect
+    defects: tuple[Defect, ...]  # most severe first
+    anomaly_map: NDArray[np.float32] = field(repr=False, compare=False)  # h x w, working size, same unit as the score
+    model: str  # fingerprint of the model
+    milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
+
+    @property
+    def verdict(self) -> Verdict:
+        return "good" if self.score <= self.threshold else "defective"  # a score that is no number is never good
+
+    @property
+    def name(self) -> str:
+        return Path(self.image).name

@@ -1,0 +1,40 @@
+"""The threshold, from the scores of good pictures alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A score that good parts exceed no more often than promised."""
+
+    value: float
+    asked_rate: float
+    promised_rate: float  # >= asked_rate; larger where too few pictures were set aside
+    pictures: int
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the asked false-reject rate can be promised."""
+        return self.promised_rate <= self.asked_rate
+
+
+def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
+    """Split-conformal threshold: the k-th smallest score, k = ceil((n + 1)(1 - rate)) (Vovk et al. 2005).
+
+    A new good picture that is exchangeable with the n scored ones exceeds it with probability at most `rate`. With too
+    few pictures no score is high enough: then the highest is taken, which promises 1 / (n + 1).
+
+    Args:
+        scores: of n >= 1 good pictures that neither the encoder nor the memory has seen.
+        rate: 0..1, exclusive.
+    """
+    count = len(scores)
+    rank = min(math.ceil((count + 1) * (1 - rate) - 1e-9), count)
+    return Threshold(sorted(scores)[rank - 1], rate, max(rate, 1 / (count + 1)), count)
+
+
+def images_needed(rate: float) -> int:
+    """How many set-aside pictures it takes to promise `rate`."""
+    return math.ceil(1 / rate - 1e-9) - 1

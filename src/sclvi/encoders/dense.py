@@ -1,0 +1,104 @@
+"""The `dense` encoder: valid convolutions, so that one pass over a picture gives the code of every patch in it.
+
+No convolution is padded and batch normalisation acts on each position alone, so the code at (row, column) of the map is
+exactly the code that the patch cut out at (4 row, 4 column) would get by itself (shown in tests/test_dense.py).
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from sclvi.encoders.compute import to_device
+
+STRIDE = 4
+CODE_LENGTH = 64
+PATCH_SIZES = (32, 64)
+
+
+def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, kernel, stride, dilation=dilation),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.1, inplace=True),
+    ]
+
+
+class DenseEncoder(nn.Module):
+    """Main encoder for 32 x 32 patches, secondary encoder for 64 x 64 patches (section 3.1, Tables 5 and 6 in spirit).
+
+    The secondary encoder joins the four 32 x 32 quarters of a 64 x 64 patch, as Table 6 does: a 2 x 2 convolution,
+    dilated by one patch width (32 px = 8 positions of the map).
+    """
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.channels = channels
+        self.main = nn.Sequential(  #                        size of a 32-px patch on its way
+            *_block(channels, 32, 4, stride=2),  #           32 -> 15
+            *_block(32, 64, 3, stride=2),  #                 15 -> 7
+            *_block(64, 128, 3),  #                           7 -> 5
+            *_block(128, 128, 3),  #                          5 -> 3
+            nn.Conv2d(128, CODE_LENGTH, 3),  #                3 -> 1
+            nn.Tanh(),
+        )
+        self.secondary = nn.Sequential(
+            *_block(CODE_LENGTH, 128, 2, dilation=PATCH_SIZES[0] // STRIDE),
+            nn.Conv2d(128, CODE_LENGTH, 1),
+            nn.Tanh(),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode every patch of every image.
+
+        Args:
+            images: B x C x H x W float, light-normalised; H, W >= 64.
+
+        Returns:
+            Codes of the 32-px patches, B x 64 x h x w with h = (H - 32) // 4 + 1, and of the 64-px patches,
+            B x 64 x h' x w' with h' = (H - 64) // 4 + 1; float in -1..1.
+        """
+        small = self.main(images)
+        return small, self.secondary(small)
+
+
+def map_size(size: tuple[int, int], patch: int) -> tuple[int, int]:
+    """(h, w) of the code map of patches of `patch` px of a picture of size (H, W)."""
+    return (size[0] - patch) // STRIDE + 1, (size[1] - patch) // STRIDE + 1
+
+
+def adapt_channels(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """Make RGB weights fit pictures of another channel count.
+
+    One channel: the kernels are summed over RGB, which is exactly what a grey picture repeated three times would give.
+    Other counts: each channel gets the mean kernel, scaled to keep the size of the response.
+    """
+    adapted = dict(weights)
+    first = weights["main.0.weight"]  # 32 x 3 x 4 x 4
+    if channels != first.shape[1]:
+        total = first.sum(1, keepdim=True)
+        adapted["main.0.weight"] = total.expand(-1, channels, -1, -1).contiguous() / channels
+    return adapted
+
+
+def fold_batch_norm(encoder: DenseEncoder) -> DenseEncoder:
+    """A copy for inspection in which each batch normalisation is folded into the convolution before it."""
+    folded = DenseEncoder(encoder.channels)
+    folded.main, folded.secondary = _fold(encoder.main), _fold(encoder.secondary)
+    return to_device(folded.eval(), next(encoder.parameters()).device)
+
+
+def _fold(layers: nn.Sequential) -> nn.Sequential:
+    kept: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            convolution = kept.pop()
+            assert isinstance(convolution, nn.Conv2d)
+            kept.append(nn.utils.fuse_conv_bn_eval(convolution.eval(), layer.eval()))
+        else:
+            kept.append(layer)
+    return nn.Sequential(*kept)

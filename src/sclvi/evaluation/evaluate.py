@@ -1,0 +1,89 @@
+"""How good a model is on labelled pictures; the model never sees the labels."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sclvi.data.layouts import Item, find_layout, missing_masks
+from sclvi.data.reading import read_picture
+from sclvi.decision.inspection import Inspection
+from sclvi.errors import SclviError
+from sclvi.evaluation.memory_use import peak_memory_mib
+from sclvi.evaluation.metrics import evaluate_scores
+from sclvi.model import Model, OnSkip
+from sclvi.progress import Progress, silent, track
+
+Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures (fractions of 1, None where undefined) and what they were made from."""
+
+    category: str
+    figures: Figures
+    good: int
+    defective: int
+
+
+def evaluate(
+    model: Model, category: str | Path, progress: Progress = silent, on_skip: OnSkip | None = None
+) -> Evaluation:
+    """Inspect the test pictures of a category and compare with its labels and masks.
+
+    Pixel figures are taken at the model's working size; a mask is brought to it by area, cut at one half. A defective
+    picture without its mask counts for the image figures only.
+
+    Raises:
+        SclviError: no test pictures; or a bad picture or missing mask without `on_skip`.
+    """
+    layout = find_layout(Path(category))
+    if not layout.test:
+        raise SclviError(f"{category}: no test pictures; evaluation needs a category with test/ and labels")
+    for mask in missing_masks(layout):
+        error = SclviError(f"{mask}: mask is missing; its picture is left out of the pixel figures")
+        if on_skip is None:
+            raise error
+        on_skip(str(mask), error)
+    items = {str(item.path): item for item in layout.test if item.defect}
+    if not items:
+        raise SclviError(f"{category}: test pictures have no labels")
+    started = time.perf_counter()
+    inspecting = model.inspect(list(items), on_skip)
+    inspections = list(track(inspecting, "inspecting", len(items), progress))
+    seconds = time.perf_counter() - started
+    peak = peak_memory_mib()  # before the figures are made, which is no part of inspecting
+    kept = [items[inspection.image] for inspection in inspections]
+    figures = _figures(kept, inspections, model.size)
+    figures["images_per_second"] = len(inspections) / seconds
+    figures["peak_memory_mib"] = peak
+    defective = sum(_is_defective(item) for item in kept)
+    return Evaluation(layout.name, figures, len(kept) - defective, defective)
+
+
+def _figures(items: Sequence[Item], inspections: Sequence[Inspection], size: tuple[int, int]) -> Figures:
+    labels = np.array([_is_defective(item) for item in items])
+    scores = np.array([inspection.score for inspection in inspections])
+    with_truth = [place for place, item in enumerate(items) if item.mask is not None or not _is_defective(item)]
+    has_masks = any(item.mask is not None for item in items)
+    masks = np.stack([_read_mask(items[place], size) for place in with_truth]) if has_masks else None
+    maps = np.stack([inspections[place].anomaly_map for place in with_truth]) if has_masks else None
+    return cast(Figures, evaluate_scores(labels, scores, masks, maps))
+
+
+def _is_defective(item: Item) -> bool:
+    return item.defect != "good"
+
+
+def _read_mask(item: Item, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """H x W at the working size."""
+    if item.mask is None:
+        return np.zeros(size, bool)
+    mask = (read_picture(item.mask)[..., 0] > 0).astype(np.float32)
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA) >= 0.5

@@ -1,0 +1,198 @@
+"""`Model`: encoder, memory, calibration and settings; what inspects pictures and is written to one file."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sclvi.data.light import normalise_light
+from sclvi.data.preparing import as_picture, prepare
+from sclvi.data.reading import read_picture
+from sclvi.decision.defects import Region, find_regions, scale_box
+from sclvi.decision.inspection import Defect, Inspection, NearestGood
+from sclvi.decision.threshold import Threshold
+from sclvi.encoders.dense import STRIDE
+from sclvi.errors import SclviError
+from sclvi.scoring.inspector import Inspector, ScaleScores
+from sclvi.scoring.pixels import smooth
+from sclvi.scoring.scales import fuse_scales, image_scores
+
+Picture = NDArray[Any]  # H x W x C as read: uint8, uint16 or float32
+OnSkip = Callable[[str, SclviError], None]
+
+BATCH = 8  # pictures; more gains nothing on a CPU
+_READERS = 2
+
+
+@dataclass(frozen=True)
+class TrainingPicture:
+    """A good picture that the memory knows."""
+
+    name: str
+    size: tuple[int, int]  # (height, width), original px
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the set-aside good pictures said."""
+
+    levels: tuple[float, ...]  # mean map value per scale
+    threshold: Threshold
+    outline: float  # map value that ends a defect
+    scores: tuple[float, ...]  # image score of each set-aside picture
+
+
+@dataclass(frozen=True)
+class Model:
+    """An inspector for one kind of part; made by `sclvi.train`, read by `sclvi.load`."""
+
+    inspector: Inspector
+    size: tuple[int, int]  # (height, width) pictures are brought to, px
+    channels: int
+    calibration: Calibration
+    pictures: tuple[TrainingPicture, ...]
+    fingerprint: str
+    metadata: dict[str, Any] = field(repr=False)  # versions, data fingerprint, training log
+
+    @property
+    def threshold(self) -> float:
+        """Image score above which a part is defective."""
+        return self.calibration.threshold.value
+
+    def inspect(self, images: Iterable[str | Path | Picture], on_skip: OnSkip | None = None) -> Iterator[Inspection]:
+        """Inspect pictures, in order, reading ahead in threads.
+
+        Args:
+            images: paths, or arrays H x W or H x W x C (uint8, uint16, or float in 0..1).
+            on_skip: called with the name and the error for each picture that cannot be inspected, which is then left
+                out; without it the error is raised.
+
+        Raises:
+            SclviError: a picture cannot be read or does not fit, and `on_skip` is not given.
+        """
+        return (inspection for inspection, _ in self.inspect_pictures(images, on_skip))
+
+    def inspect_pictures(
+        self, images: Iterable[str | Path | Picture], on_skip: OnSkip | None = None
+    ) -> Iterator[tuple[Inspection, Picture]]:
+        """As `inspect`, each with the picture as it was read (for overlays)."""
+        pending: list[_Loaded] = []
+        for loaded in self._read_ahead(images):
+            if isinstance(loaded, _Failed):
+                if on_skip is None:
+                    raise loaded.error
+                on_skip(loaded.name, loaded.error)
+                continue
+            pending.append(loaded)
+            if len(pending) == BATCH:
+                yield from self._inspect_batch(pending)
+                pending = []
+        if pending:
+            yield from self._inspect_batch(pending)
+
+    def anomaly_maps(self, images: Tensor) -> tuple[Tensor, ScaleScores]:
+        """Maps of light-normalised pictures, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
+        scales = self.inspector.score(images)
+        fused = fuse_scales([scale.pixels for scale in scales], list(self.calibration.levels))
+        return smooth(fused, self.inspector.settings.smoothing), scales[0]
+
+    def _read_ahead(self, images: Iterable[str | Path | Picture]) -> Iterator["_Loaded | _Failed"]:
+        numbered = enumerate(images)
+        with ThreadPoolExecutor(_READERS) as pool:
+            waiting: list[Future[_Loaded | _Failed]] = []
+            try:
+                for number, image in islice(numbered, 2 * BATCH):
+                    waiting.append(pool.submit(self._load, number, image))
+                while waiting:
+                    yield waiting.pop(0).result()
+                    for number, image in islice(numbered, 1):
+                        waiting.append(pool.submit(self._load, number, image))
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _load(self, number: int, image: str | Path | Picture) -> "_Loaded | _Failed":
+        name = f"array {number}" if isinstance(image, np.ndarray) else str(image)
+        try:
+            picture = as_picture(image) if isinstance(image, np.ndarray) else read_picture(Path(image))
+            return _Loaded(name, picture, prepare(picture, self.size, self.channels))
+        except SclviError as error:
+            message = str(error)
+            return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))
+
+    def _inspect_batch(self, batch: list["_Loaded"]) -> Iterator[tuple[Inspection, Picture]]:
+        started = time.perf_counter()
+        images = normalise_light(torch.stack([loaded.prepared for loaded in batch]))
+        maps, neighbours = self.anomaly_maps(images)
+        scores = image_scores(maps).tolist()
+        milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
+        for index, loaded in enumerate(batch):
+            original = (loaded.picture.shape[0], loaded.picture.shape[1])
+            anomaly_map = maps[index].numpy()
+            regions = find_regions(anomaly_map, self.calibration.outline, self.threshold)
+            defects = tuple(self._describe(region, index, neighbours, original) for region in regions)
+            yield (
+                Inspection(
+                    image=loaded.name,
+                    size=original,
+                    score=scores[index],
+                    threshold=self.threshold,
+                    pixel_threshold=self.calibration.outline,
+                    defects=defects,
+                    anomaly_map=anomaly_map,
+                    model=self.fingerprint,
+                    milliseconds=milliseconds,
+                ),
+                loaded.picture,
+            )
+
+    def _describe(self, region: Region, index: int, neighbours: ScaleScores, original: tuple[int, int]) -> Defect:
+        share = original[0] * original[1] / (self.size[0] * self.size[1])
+        return Defect(
+            box=scale_box(
+                (region.rows.start, region.rows.stop), (region.columns.start, region.columns.stop), self.size, original
+            ),
+            area=max(1, round(region.area * share)),
+            peak=region.peak,
+            mean=region.mean,
+            severity=region.peak / self.threshold,
+            nearest_good=self._nearest_good(region.peak_at, index, neighbours),
+        )
+
+    def _nearest_good(self, at: tuple[int, int], index: int, neighbours: ScaleScores) -> NearestGood | None:
+        """The good patch nearest to the patch around a position (row, column) of the map."""
+        memory, stride = self.inspector.memories[0], self.inspector.settings.query_stride
+        grid = neighbours.nearest_origins.shape[1:]
+        row, column = (
+            min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
+            for place, length in zip(at, grid, strict=True)
+        )
+        origin = int(neighbours.nearest_origins[index, row, column])
+        if origin < 0:
+            return None
+        number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
+        top, left = (STRIDE * place for place in divmod(cell, memory.grid[1]))
+        picture = self.pictures[number]
+        box = scale_box((top, top + memory.patch), (left, left + memory.patch), self.size, picture.size)
+        return NearestGood(picture.name, box, float(neighbours.nearest_distances[index, row, column]))
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    name: str
+    picture: Picture
+    prepared: Tensor  # C x H x W, 0..1
+
+
+@dataclass(frozen=True)
+class _Failed:
+    name: str
+    error: SclviError

@@ -1,0 +1,155 @@
+"""The model file: one safetensors file with JSON metadata; nothing in it is executed."""
+
+import hashlib
+import json
+import struct
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from sclvi.decision.threshold import Threshold
+from sclvi.encoders.compute import pick_device, to_device
+from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
+from sclvi.errors import SclviError
+from sclvi.files import write_atomically
+from sclvi.memory.bank import MemoryBank
+from sclvi.model import Calibration, Model, TrainingPicture
+from sclvi.scoring.inspector import Inspector, ScaleMemory
+from sclvi.settings import Settings
+
+FORMAT_VERSION = 1
+Arrays = dict[str, NDArray[Any]]
+
+
+def fingerprint_of(inspector: Inspector, calibration: Calibration) -> str:
+    """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
+    content = _digest(_arrays(inspector), {"calibration": asdict(calibration), "settings": _settings_json(inspector)})
+    return content[:16]
+
+
+def save(model: Model, path: Path) -> None:
+    """Write the model atomically.
+
+    Raises:
+        SclviError: the file cannot be written; an older file of that name is left as it was.
+    """
+    arrays = _arrays(model.inspector)
+    content = {
+        "format_version": FORMAT_VERSION,
+        "fingerprint": model.fingerprint,
+        "size": model.size,
+        "channels": model.channels,
+        "settings": _settings_json(model.inspector),
+        "calibration": asdict(model.calibration),
+        "memories": [
+            {"patch": memory.patch, "length": memory.length, "grid": memory.grid} for memory in model.inspector.memories
+        ],
+        "pictures": [asdict(picture) for picture in model.pictures],
+        "metadata": model.metadata,
+    }
+    header = {"sclvi": json.dumps(content, sort_keys=True), "sha256": _digest(arrays, content)}
+    write_atomically(path, save_arrays(arrays, header))
+
+
+def load(path: str | Path) -> Model:
+    """Read a model.
+
+    Raises:
+        SclviError: missing, not a model, of another version, truncated or altered.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SclviError(f"{path}: cannot be read ({error.strerror})") from None
+    content, digest = _read_header(path, data)
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        raise SclviError(
+            f"{path}: model format {version}, this sclvi reads format {FORMAT_VERSION}; train it again or use the "
+            "sclvi that wrote it"
+        )
+    try:
+        arrays: Arrays = load_arrays(data)
+    except SafetensorError:
+        raise SclviError(f"{path}: truncated or damaged model file") from None
+    if _digest(arrays, content) != digest:
+        raise SclviError(f"{path}: altered since it was written (checksum differs)")
+    try:
+        return _build(arrays, content)
+    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError) as error:
+        raise SclviError(f"{path}: damaged model file ({type(error).__name__})") from None
+
+
+def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
+    encoder = fold_batch_norm(DenseEncoder(content["channels"]).eval())
+    encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
+    memories = tuple(
+        ScaleMemory(
+            patch=known["patch"],
+            centre=torch.from_numpy(arrays[f"memory{number}.centre"]),
+            length=known["length"],
+            bank=MemoryBank.from_bytes(arrays[f"memory{number}.index"], arrays[f"memory{number}.origins"]),
+            grid=(known["grid"][0], known["grid"][1]),
+        )
+        for number, known in enumerate(content["memories"])
+    )
+    calibration = content["calibration"]
+    return Model(
+        inspector=Inspector(to_device(encoder, pick_device()), memories, Settings(**content["settings"])),
+        size=(content["size"][0], content["size"][1]),
+        channels=content["channels"],
+        calibration=Calibration(
+            levels=tuple(calibration["levels"]),
+            threshold=Threshold(**calibration["threshold"]),
+            outline=calibration["outline"],
+            scores=tuple(calibration["scores"]),
+        ),
+        pictures=tuple(TrainingPicture(known["name"], tuple(known["size"])) for known in content["pictures"]),
+        fingerprint=content["fingerprint"],
+        metadata=content["metadata"],
+    )
+
+
+def _arrays(inspector: Inspector) -> Arrays:
+    arrays: Arrays = {
+        f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
+    }
+    for number, memory in enumerate(inspector.memories):
+        arrays[f"memory{number}.centre"] = memory.centre.numpy()
+        arrays[f"memory{number}.index"] = memory.bank.to_bytes()
+        arrays[f"memory{number}.origins"] = memory.bank.origins
+    return arrays
+
+
+def _settings_json(inspector: Inspector) -> dict[str, Any]:
+    return inspector.settings.model_dump(mode="json")
+
+
+def _digest(arrays: Arrays, content: dict[str, Any]) -> str:
+    """SHA-256 over everything the file says; floats survive JSON exactly, so a read file gives the written digest."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def _read_header(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
+    """Our content and its digest from the safetensors header, before the tensors are looked at."""
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        content = json.loads(metadata["sclvi"])
+        return dict(content), str(metadata["sha256"])
+    except (struct.error, ValueError, KeyError, TypeError):
+        raise SclviError(f"{path}: not an sclvi model, or a truncated one") from None

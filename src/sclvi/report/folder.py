@@ -1,0 +1,211 @@
+"""The folder that `sclvi inspect` fills, picture by picture, so that an interrupted run goes on where it stopped."""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sclvi.decision.inspection import Inspection, Verdict
+from sclvi.errors import SclviError
+from sclvi.files import TEMPORARY_PREFIX, write_atomically
+from sclvi.report.html import render_report
+from sclvi.report.overlay import draw_overlay
+from sclvi.report.records import (
+    FileRecord,
+    Record,
+    Skipped,
+    from_line,
+    results_csv,
+    skipped_csv,
+    to_line,
+    to_record,
+)
+
+_OVERLAYS = "overlays"
+_JPEG_QUALITY = 92
+_LONGEST_NAME = 120  # bytes; file systems take 255, archives and other systems sometimes less
+
+
+class ResultsFolder:
+    """Results of one model: overlays/, results.jsonl, results.csv, skipped.csv, report.html.
+
+    results.jsonl is the truth and is complete after each `add`; the other files are made from it by `finish`.
+    Results of the same model from earlier runs stay. Results of another model are dropped, with their overlays, when
+    the folder is opened. Two processes must not fill one folder at the same time.
+    """
+
+    def __init__(self, directory: Path, model: str) -> None:
+        """Open or create the folder.
+
+        Args:
+            directory: created with its parents if missing.
+            model: fingerprint; it stands for the thresholds, too, so two thresholds need two fingerprints.
+
+        Raises:
+            SclviError: the folder cannot be created or read.
+        """
+        self.directory = directory
+        self.model = model
+        self._records: dict[str, Record] = {}  # by image
+        self._skipped: dict[str, str] = {}  # reason by image
+        self._files: dict[str, FileRecord | None] = {}  # of the pictures that `is_done` was asked for
+        try:
+            (directory / _OVERLAYS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SclviError(f"{directory}: cannot be used as results folder ({_why(error)})") from error
+        self._remove_leftovers()
+        self._load()
+
+    def is_done(self, image: Path) -> bool:
+        """Whether the picture was inspected by this model, has not changed since, and still has its overlay."""
+        key = str(image)
+        # remembered from before the picture is read: a change in between makes the next run redo it
+        self._files[key] = _file_record(image)
+        record = self._records.get(key)
+        if record is None or record.get("file") is None or record.get("file") != self._files[key]:
+            return False
+        return (self.directory / _overlay_path(key)).is_file()
+
+    def add(self, inspection: Inspection, picture: NDArray[np.generic]) -> None:
+        """Write the overlay, then the record; a record of the same picture is replaced.
+
+        Args:
+            inspection: by the model of this folder.
+            picture: H x W x C as for `draw_overlay`.
+
+        Raises:
+            SclviError: a file cannot be written; the folder is as before, and may be added to again.
+            ValueError: the inspection is by another model, or the picture is not the one inspected.
+        """
+        if inspection.model != self.model:
+            raise ValueError(f"inspection by {inspection.model} for the results of {self.model}")
+        overlay = _overlay_path(inspection.image)
+        write_atomically(self.directory / overlay, _jpeg(draw_overlay(picture, inspection)))
+        record = to_record(inspection)
+        known = self._files.pop(inspection.image, None)
+        record["file"] = known or _file_record(Path(inspection.image))
+        record["overlay"] = overlay
+        self._append(to_line(record))
+        self._remember(record)
+        self._skipped.pop(inspection.image, None)
+
+    def skip(self, image: Path | str, reason: str) -> None:
+        """Remember a picture that could not be inspected; an older record of it no longer holds and goes."""
+        self._skipped[str(image)] = reason
+        self._records.pop(str(image), None)
+
+    def verdict(self, image: Path) -> Verdict | None:
+        """The verdict on a picture, None if it is not among the results."""
+        record = self._records.get(str(image))
+        return record["verdict"] if record else None
+
+    def finish(self) -> Path:
+        """Write results.csv, skipped.csv (only if pictures were skipped in this run) and report.html.
+
+        Returns:
+            The path of report.html.
+
+        Raises:
+            SclviError: a file cannot be written; what is there of it from an earlier run stays whole.
+        """
+        records = list(self._records.values())
+        skipped: list[Skipped] = [{"image": image, "reason": reason} for image, reason in self._skipped.items()]
+        self._rewrite()
+        write_atomically(self.directory / "results.csv", results_csv(records))
+        if skipped:
+            write_atomically(self.directory / "skipped.csv", skipped_csv(skipped))
+        else:
+            _remove(self.directory / "skipped.csv")
+        report = self.directory / "report.html"
+        write_atomically(report, render_report(records, skipped, self.directory, self.model))
+        return report
+
+    @property
+    def _journal(self) -> Path:
+        return self.directory / "results.jsonl"
+
+    def _load(self) -> None:
+        try:
+            content = self._journal.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SclviError(f"{self._journal}: cannot be read ({_why(error)})") from error
+        foreign: list[str] = []
+        for line in content.split(b"\n"):  # not splitlines: file names may hold other line ends
+            record = from_line(line)
+            if record is None:
+                continue  # half a line from a killed run
+            if record["model"] == self.model:
+                self._remember(record)
+            else:
+                foreign.append(_overlay_path(record["image"]))
+        clean = b"".join(map(to_line, self._records.values()))
+        if clean != content:
+            write_atomically(self._journal, clean)
+        kept = {_overlay_path(image) for image in self._records}
+        for overlay in foreign:
+            if overlay not in kept:
+                _remove(self.directory / overlay)
+
+    def _remember(self, record: Record) -> None:
+        self._records.pop(record["image"], None)  # so that it moves to the end, as in the file
+        self._records[record["image"]] = record
+
+    def _append(self, line: bytes) -> None:
+        length = self._journal.stat().st_size if self._journal.exists() else 0
+        try:
+            with self._journal.open("ab") as file:
+                file.write(line)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # half a line would spoil the next one
+                os.truncate(self._journal, length)
+            raise SclviError(f"{self._journal}: cannot be written ({_why(error)})") from error
+
+    def _rewrite(self) -> None:
+        """Make results.jsonl hold each picture once."""
+        write_atomically(self._journal, b"".join(map(to_line, self._records.values())))
+
+    def _remove_leftovers(self) -> None:
+        for folder in (self.directory, self.directory / _OVERLAYS):
+            for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp"):
+                _remove(path)
+
+
+def _overlay_path(image: str) -> str:
+    """Where the overlay of a picture lies: readable, and another place for a same name from another folder."""
+    digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    path = Path(image)
+    readable = "_".join(part for part in (path.parent.name, path.stem) if part)
+    safe = re.sub(r"[^\w.-]+", "_", readable).strip("._")
+    return f"{_OVERLAYS}/{safe.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}.jpg"
+
+
+def _file_record(image: Path) -> FileRecord | None:
+    try:
+        status = image.stat()
+    except (OSError, ValueError):  # an array, or a name that no file can have
+        return None
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    # full colour resolution: the lines are thin
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a leftover does no harm
+        path.unlink()
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,119 @@
+"""report.html: one file that shows all results of a folder, worst first, and loads nothing from anywhere else."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePath
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sclvi.report.heat import FAINTEST
+from sclvi.report.histogram import Histogram, histogram
+from sclvi.report.overlay import number_text
+from sclvi.report.records import Record, Skipped
+from sclvi.report.thumbnail import thumbnail
+
+MOST_THUMBNAILS = 500  # about 20 to 30 kB each; more would be slow to open, the rest is listed without a picture
+_FEW_DEFECTS = 3  # of a picture shown at once; the others open on a click
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A record and what the template cannot work out by itself."""
+
+    record: Record
+    name: str
+    folder: str
+    thumbnail: str | None
+    overlay: str  # relative address of the full overlay
+    share: float  # percent of the meter, on which the threshold stands at 50
+
+
+def render_report(
+    records: Sequence[Record],
+    skipped: Sequence[Skipped],
+    folder: Path,
+    model: str,
+    made: datetime | None = None,
+) -> bytes:
+    """Make the report.
+
+    Args:
+        records: in any order, of one model and threshold.
+        skipped: pictures that could not be inspected.
+        folder: where the report will lie and the overlays named in the records are.
+        model: fingerprint.
+        made: time stated in the report; now if None.
+
+    Returns:
+        The HTML page, UTF-8. Thumbnails of the MOST_THUMBNAILS worst pictures are inside; the full overlays are looked
+        up beside the report when a picture is enlarged, and the thumbnail is shown if they are not there.
+    """
+    worst_first = sorted(records, key=_order)
+    entries = [_entry(record, folder, rank < MOST_THUMBNAILS) for rank, record in enumerate(worst_first)]
+    threshold = worst_first[0]["threshold"] if worst_first else None
+    page = _template_environment().get_template("report.html")
+    text = page.render(
+        cards=entries[:MOST_THUMBNAILS],
+        rest=entries[MOST_THUMBNAILS:],
+        skipped=skipped,
+        total=len(records),
+        defective=sum(record["verdict"] == "defective" for record in records),
+        model=model,
+        threshold=threshold,
+        plot=_plot(worst_first, threshold),
+        few=_FEW_DEFECTS,
+        faintest=FAINTEST,
+        made=(made or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),
+    )
+    return text.encode("utf-8", "replace")  # names that are not UTF-8 cannot be shown
+
+
+def _template_environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sclvi", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: "?" if value is None else number_text(value)
+    environment.filters["tick"] = lambda value: f"{value:.3g}"
+    return environment
+
+
+def _order(record: Record) -> tuple[bool, float, str]:
+    """Worst first; a score that is no number deserves the first look."""
+    score = record["score"]
+    return (score is not None, -(score or 0.0), record["image"])
+
+
+def _entry(record: Record, folder: Path, with_thumbnail: bool) -> _Entry:
+    overlay = record.get("overlay", "")
+    size = (record["size"]["height"], record["size"]["width"])
+    path = PurePath(record["image"])
+    return _Entry(
+        record=record,
+        name=path.name or record["image"],
+        folder="" if str(path.parent) == "." else str(path.parent),
+        thumbnail=thumbnail(folder / overlay, size) if with_thumbnail and overlay else None,
+        overlay=quote(overlay, errors="replace"),
+        share=_share(record),
+    )
+
+
+def _share(record: Record) -> float:
+    """Score / threshold as percent of a meter that ends at twice the threshold."""
+    score, threshold = record["score"], record["threshold"]
+    if score is None or threshold is None or threshold <= 0:
+        return 100.0 if record["verdict"] == "defective" else 0.0
+    return min(max(50 * score / threshold, 0.0), 100.0)
+
+
+def _plot(records: Sequence[Record], threshold: float | None) -> Histogram | None:
+    scores = [record["score"] for record in records if record["score"] is not None]
+    if not scores or threshold is None or not math.isfinite(threshold):
+        return None
+    return histogram(scores, threshold)

@@ -1,0 +1,47 @@
+"""From patches to pixels (eq. 7)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pixel_map(scores: Tensor, patch: int, stride: int, size: tuple[int, int]) -> Tensor:
+    """Each pixel gets the mean score of the patches that cover it, eq. 7.
+
+    Patch (i, j) covers rows i * stride to i * stride + patch - 1, columns likewise. Pixels past the last patch (where
+    the stride does not divide the picture) take the value of the nearest covered pixel.
+
+    Args:
+        scores: B x h x w float.
+        patch, stride: px, stride <= patch.
+        size: (H, W) of the pictures, px.
+
+    Returns:
+        B x H x W float.
+    """
+    # A box of width `patch` over columns `stride` apart is separable: two one-dimensional passes, not one of patch^2.
+    rows = _cover(scores, patch, stride, size[0])  # B x h x w -> B x w x H
+    return _cover(rows, patch, stride, size[1])  # B x w x H -> B x H x W
+
+
+def _cover(scores: Tensor, patch: int, stride: int, length: int) -> Tensor:
+    """Mean over covering intervals along the second axis; B x n x m -> B x m x length (axes swapped)."""
+    return torch.einsum("bnm,nl->bml", scores, _cover_weights(scores.shape[1], patch, stride, length).to(scores))
+
+
+def _cover_weights(count: int, patch: int, stride: int, length: int) -> Tensor:
+    """n x length: the share that interval n has in the mean at each pixel; columns sum to 1."""
+    starts = torch.arange(count)[:, None] * stride
+    pixels = torch.arange(length).clamp_max((count - 1) * stride + patch - 1)[None]
+    covers = ((pixels >= starts) & (pixels < starts + patch)).float()
+    return covers / covers.sum(0)
+
+
+def smooth(maps: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur with reflected border; B x H x W -> the same."""
+    radius = round(3 * sigma)
+    positions = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-(positions**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))[:, 0]

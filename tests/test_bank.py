@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from sclvi.memory.bank import MemoryBank, items_within
+
+
+def clustered(count, seed=0, length=64):
+    """Codes on a smooth three-dimensional sheet with some noise, as those of patches are."""
+    rng = np.random.default_rng(seed)
+    frequencies = np.random.default_rng(99).normal(size=(3, length))
+    codes = np.cos(rng.uniform(-3, 3, (count, 3)) @ frequencies) + 0.03 * rng.normal(size=(count, length))
+    return torch.from_numpy(codes).float() / 10
+
+
+def exact(memory, queries, eta):
+    """scikit-learn on the codes as the bank holds them: in half precision."""
+    search = NearestNeighbors(n_neighbors=eta, algorithm="brute").fit(memory.half().double().numpy())
+    distances, items = search.kneighbors(queries.double().numpy())
+    return torch.from_numpy(distances).float(), torch.from_numpy(items)
+
+
+def test_small_memory_is_searched_exactly():
+    memory, queries = clustered(3000), clustered(200, seed=1)
+    near = MemoryBank.build(memory, torch.arange(3000), seed=0).search(queries, 10)
+    distances, items = exact(memory, queries, 10)
+    torch.testing.assert_close(near.distances, distances, rtol=1e-4, atol=1e-5)
+    assert (near.origins == items).float().mean() > 0.999  # equal distances may change places
+    torch.testing.assert_close(near.codes, memory[near.origins], rtol=2**-10, atol=1e-6)  # half precision
+
+
+def test_large_memory_finds_nearly_all_true_neighbours_and_true_distances():
+    memory, queries = clustered(30_000), clustered(300, seed=1)
+    near = MemoryBank.build(memory, torch.arange(30_000), seed=0).search(queries, 10)
+    _, items = exact(memory, queries, 10)
+    found = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(near.origins.tolist(), items.tolist(), strict=True)])
+    assert found > 0.9
+    true = (queries[:, None] - memory.half().float()[near.origins]).norm(dim=2)
+    torch.testing.assert_close(near.distances, true, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [500, 25_000])
+def test_a_picture_can_be_kept_from_finding_itself(count):
+    memory = clustered(count)
+    origins = torch.arange(count) * 3  # as after sampling
+    bank = MemoryBank.build(memory, origins, seed=0)
+    without = (300, 900)
+    near = bank.search(memory[100:300], 5, without)
+    assert not ((near.origins >= without[0]) & (near.origins < without[1])).any()
+    assert (bank.search(memory[100:300], 1).origins[:, 0] == origins[100:300]).float().mean() > 0.99
+
+
+def test_more_neighbours_than_items_are_marked_missing():
+    near = MemoryBank.build(clustered(3), torch.arange(3), seed=0).search(clustered(4, seed=1), 10)
+    assert near.distances.isinf().sum(1).tolist() == [7] * 4
+    assert (near.origins[:, 3:] == -1).all()
+    assert near.codes.isfinite().all()
+
+
+def test_bytes_round_trip_keeps_every_result():
+    memory, queries = clustered(25_000), clustered(50, seed=1)
+    bank = MemoryBank.build(memory, torch.arange(25_000), seed=0)
+    again = MemoryBank.from_bytes(bank.to_bytes(), bank.origins)
+    for before, after in zip(
+        bank.search(queries, 10).__dict__.values(), again.search(queries, 10).__dict__.values(), strict=True
+    ):
+        assert torch.equal(before, after)
+
+
+def test_budget_counts_what_the_index_takes():
+    bank = MemoryBank.build(clustered(30_000), torch.arange(30_000), seed=0)
+    size = (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20
+    assert size == pytest.approx(bank.mebibytes, rel=0.05)
+    assert items_within(bank.mebibytes) == pytest.approx(30_000, abs=1)

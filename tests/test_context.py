@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sclvi.context.contrastive import TEMPERATURE, contrastive_loss, sample_positions
+from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
+from sclvi.context.procedural import draw_picture
+from sclvi.context.training import measure_statistics, train_encoder
+from sclvi.context.views import MAX_SHIFT, two_views
+from sclvi.data.light import normalise_light
+from sclvi.encoders.dense import DenseEncoder
+from sclvi.settings import Settings
+
+
+def test_context_loss_is_eq_1():
+    logits, classes = torch.randn(5, 12), torch.tensor([0, 3, 11, 5, 5])
+    by_hand = -torch.stack([logits[i].softmax(0)[c].log() for i, c in enumerate(classes)]).mean()
+    torch.testing.assert_close(context_loss(logits, classes), by_hand)
+
+
+def test_patch_svdd_loss_is_eq_2():
+    first, moved = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 4.0], [1.0, 2.0]])
+    assert patch_svdd_loss(first, moved).item() == 6.0  # 5 + 1
+    assert total_loss(torch.tensor(2.0), torch.tensor(6.0), 0.5).item() == 5.0  # eq. 3
+
+
+def test_patch_svdd_loss_of_equal_codes_has_a_finite_gradient():
+    codes = torch.ones(3, 4, requires_grad=True)
+    patch_svdd_loss(codes, torch.ones(3, 4)).backward()
+    assert codes.grad.isfinite().all()
+
+
+def test_contrastive_loss_by_loops():
+    first, second = torch.randn(4, 8), torch.randn(4, 8)
+    losses = []
+    for i in range(4):
+        cosines = torch.stack([F.cosine_similarity(first[i], second[j], dim=0) for j in range(4)])
+        losses.append(-(cosines / TEMPERATURE).softmax(0)[i].log())
+    torch.testing.assert_close(contrastive_loss(first, second), torch.stack(losses).mean())
+
+
+def test_sampled_positions_are_apart(generator):
+    rows, columns = sample_positions(50, 21, 33, 2, generator)
+    assert len({*zip(rows.tolist(), columns.tolist(), strict=True)}) == 50
+    assert rows.max() < 21 and columns.max() < 33
+    assert (rows % 2 == 0).all() and (columns % 2 == 0).all()
+
+
+def test_views_are_crops_of_the_picture_shifted_against_each_other():
+    image = torch.randn(1, 1, 40, 50) * 10  # strong, so that noise and colour shift are small beside it
+    found = set()
+    for seed in range(40):
+        shifts = []
+        for view in two_views(image, torch.Generator().manual_seed(seed)):
+            assert view.shape == (1, 1, 40 - MAX_SHIFT, 50 - MAX_SHIFT)
+            errors = {
+                (y, x): (view - image[:, :, y : y + view.shape[2], x : x + view.shape[3]]).abs().max().item()
+                for y in range(MAX_SHIFT + 1)
+                for x in range(MAX_SHIFT + 1)
+            }
+            best = min(errors, key=errors.get)
+            assert errors[best] < 1
+            shifts.append(best)
+        assert shifts[0] != shifts[1]
+        found.add((shifts[1][0] - shifts[0][0], shifts[1][1] - shifts[0][1]))
+    assert len(found) > 15
+
+
+def test_light_is_normalised_per_picture():
+    images = torch.rand(3, 3, 20, 30) * torch.tensor([1.0, 0.1, 0.5])[:, None, None, None] + 0.2
+    light = normalise_light(images)
+    assert light.mean((1, 2, 3)).abs().max() < 1e-4
+    torch.testing.assert_close(light.flatten(1).std(1, correction=0), torch.ones(3), rtol=0.05, atol=0)
+    torch.testing.assert_close(normalise_light(images * 0.5 + 0.3)[0], light[0], rtol=0.01, atol=0.01)
+    assert normalise_light(torch.full((1, 3, 9, 9), 0.5)).isfinite().all()
+
+
+def test_procedural_pictures_come_from_their_seed():
+    first, again, other = (draw_picture(np.random.default_rng(seed), 64) for seed in (3, 3, 4))
+    assert first.shape == (64, 64, 3) and first.dtype == np.float32
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.fixture(scope="module")
+def arranged():
+    """Pictures whose patches tell where they are: four differently textured quarters."""
+    y, x = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
+    base = torch.where(y < 64, torch.where(x < 64, (x % 8) / 8, (y % 16) / 16), torch.where(x < 64, y / 128, x / 128))
+    noise = 0.02 * torch.randn(12, 1, 128, 128, generator=torch.Generator().manual_seed(5))
+    return normalise_light(base[None, None] + noise)
+
+
+def test_training_learns_positions_and_is_the_same_twice(arranged):
+    settings = Settings(steps=40, batch=2, pairs=128)
+
+    def learn():
+        torch.manual_seed(0)
+        encoder = DenseEncoder(1).to(memory_format=torch.channels_last)
+        log = train_encoder(encoder, lambda indices: arranged[indices], len(arranged), settings, lambda *_: None)
+        return encoder, log
+
+    encoder, log = learn()
+    assert [row.step for row in log] == list(range(1, 41))
+    assert np.mean([row.position_accuracy for row in log[:3]]) < 0.25  # chance is 1/12
+    assert np.mean([row.position_accuracy for row in log[-5:]]) > 0.4
+    again, _ = learn()
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_statistics_are_those_of_all_pictures(arranged):
+    encoder = DenseEncoder(1)
+    measure_statistics(encoder, iter(arranged.split(4)))
+    inside = encoder.main[0](arranged)
+    expected = torch.stack([batch.mean((0, 2, 3)) for batch in inside.split(4)]).mean(0)
+    torch.testing.assert_close(encoder.main[1].running_mean, expected, rtol=1e-3, atol=1e-4)
+    assert not encoder.training

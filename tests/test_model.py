@@ -1,0 +1,195 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+from parts import SIDE, defective_part, good_part
+from PIL import Image
+
+import sclvi
+from sclvi.errors import SclviError
+from sclvi.scoring.scales import image_scores
+
+SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE)
+COUNT = 10
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sclvi.train([good_part(number) for number in range(COUNT)], SETTINGS)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    path = tmp_path / "part.sclvi"
+    sclvi.save(model, path)
+    return path
+
+
+def test_defect_is_found_where_it_is_and_good_parts_pass(model):
+    good = list(model.inspect(good_part(number) for number in range(100, 104)))
+    (bad,) = model.inspect([defective_part(104)])
+    assert bad.verdict == "defective"
+    assert bad.score > 1.5 * max(inspection.score for inspection in good)
+    box = bad.defects[0].box
+    assert box.x < 64 and box.x + box.width > 40 and box.y < 84 and box.y + box.height > 60
+    assert bad.defects[0].nearest_good.picture.startswith("array ")
+
+
+def test_arrays_and_files_give_the_same(model, tmp_path):
+    path = tmp_path / "part.png"
+    Image.fromarray(defective_part(1)).save(path)
+    (from_file,) = model.inspect([path])
+    (from_array,) = model.inspect([defective_part(1)])
+    assert from_file.score == from_array.score
+    assert np.array_equal(from_file.anomaly_map, from_array.anomaly_map)
+    assert from_file.image == str(path)
+
+
+def test_order_and_batches_do_not_matter(model):
+    parts = [good_part(number) for number in range(20, 31)]  # more than a batch
+    together = [inspection.score for inspection in model.inspect(parts)]
+    alone = [next(model.inspect([part])).score for part in parts]
+    np.testing.assert_allclose(together, alone, rtol=1e-4)
+
+
+def test_brightness_and_contrast_of_the_lamp_hardly_matter(model):
+    part = good_part(50).astype(np.float32) / 255
+    (usual,), (dim,) = model.inspect([part]), model.inspect([part * 0.6 + 0.05])
+    assert dim.score == pytest.approx(usual.score, rel=0.02)
+
+
+def test_score_is_the_maximum_of_the_map_and_decides_the_verdict(model):
+    for inspection in model.inspect([good_part(60), defective_part(60)]):
+        assert inspection.score == pytest.approx(float(inspection.anomaly_map.max()))
+        assert (inspection.verdict == "defective") == (inspection.score > model.threshold) == bool(inspection.defects)
+
+
+def test_boxes_are_in_pixels_of_the_original_picture(model):
+    part = defective_part(70)
+    large = part.repeat(3, axis=0).repeat(2, axis=1)
+    (inspection,) = model.inspect([large])
+    box = inspection.defects[0].box
+    assert inspection.size == (3 * SIDE, 2 * SIDE)
+    assert box.x < 128 and box.x + box.width > 80 and box.y < 252 and box.y + box.height > 180
+
+
+def test_a_bad_picture_does_not_stop_a_batch(model, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    skipped = []
+    done = list(model.inspect([good_part(0), broken, good_part(1)], lambda name, error: skipped.append((name, error))))
+    assert len(done) == 2
+    ((name, error),) = skipped
+    assert name == str(broken)
+    assert str(broken) in str(error)
+    with pytest.raises(SclviError):
+        list(model.inspect([broken]))
+
+
+def test_saved_model_gives_bit_for_bit_the_same(model, saved):
+    again = sclvi.load(saved)
+    parts = [good_part(80), defective_part(81)]
+    for before, after in zip(model.inspect(parts), again.inspect(parts), strict=True):
+        assert np.array_equal(before.anomaly_map, after.anomaly_map)
+        assert before == after
+    assert again.pictures == model.pictures
+    assert again.calibration == model.calibration
+
+
+def test_same_seed_same_model_bit_for_bit():
+    parts = [good_part(number) for number in range(6)]
+    settings = SETTINGS.model_copy(update={"steps": 3})
+    first, second = sclvi.train(parts, settings), sclvi.train(parts, settings)
+    assert first.fingerprint == second.fingerprint
+    for (name, a), b in zip(
+        first.inspector.encoder.state_dict().items(), second.inspector.encoder.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    other = sclvi.train(parts, settings.model_copy(update={"seed": 1}))
+    assert other.fingerprint != first.fingerprint
+
+
+def test_set_aside_pictures_are_scored_against_a_memory_without_themselves(model):
+    """Calibration scores are like those of new good pictures, not like those of remembered ones."""
+    new = [inspection.score for inspection in model.inspect(good_part(number) for number in range(200, 220))]
+    remembered = [inspection.score for inspection in model.inspect(good_part(number) for number in range(COUNT))]
+    calibrated = np.mean(model.calibration.scores)
+    assert abs(np.mean(new) - calibrated) < abs(np.mean(remembered) - calibrated)
+
+
+def test_memory_stays_within_its_budget():
+    parts = [good_part(number) for number in range(8)]
+    small = sclvi.train(parts, SETTINGS.model_copy(update={"memory_mib": 0.25}))
+    assert 0.2 < sum(memory.bank.mebibytes for memory in small.inspector.memories) <= 0.25
+    (bad,), (good,) = small.inspect([defective_part(90)]), small.inspect([good_part(90)])
+    assert bad.score > good.score
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_of_the_training_pictures_are_kept(channels):
+    model = sclvi.train([good_part(number, channels) for number in range(5)], SETTINGS)
+    assert model.channels == channels
+    (inspection,) = model.inspect([defective_part(0, channels)])
+    assert inspection.score > model.threshold
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_handful_of_pictures_still_makes_a_model(count):
+    model = sclvi.train([good_part(number) for number in range(count)], SETTINGS)
+    assert not model.calibration.threshold.is_kept
+    assert len(list(model.inspect([good_part(9), defective_part(9)]))) == 2
+
+
+def test_scores_of_equal_pictures_without_contrast_are_finite():
+    flat = [np.full((SIDE, SIDE), 128, np.uint8)] * 5
+    model = sclvi.train(flat, SETTINGS)
+    (inspection,) = model.inspect(flat[:1])
+    assert np.isfinite(inspection.score)
+
+
+def test_image_score_is_the_maximum():
+    maps = torch.rand(3, 5, 7)
+    assert torch.equal(image_scores(maps), torch.stack([one.max() for one in maps]))
+
+
+def with_content(data, change):
+    """The file with its JSON changed, everything else as it was."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    content = json.loads(header["__metadata__"]["sclvi"])
+    change(content)
+    header["__metadata__"]["sclvi"] = json.dumps(content, sort_keys=True)
+    new = json.dumps(header).encode()
+    return struct.pack("<Q", len(new)) + new + data[8 + length :]
+
+
+def flip_bit(data):
+    middle = len(data) - 1000
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda data: data[: len(data) // 2], "truncated"),
+        (lambda data: data[:5], "truncated"),
+        (lambda data: b"", "truncated"),
+        (lambda data: b"these are not weights at all, only words", "not an sclvi model"),
+        (flip_bit, "altered"),
+        (lambda data: with_content(data, lambda content: content.update(format_version=99)), "format 99"),
+        (lambda data: with_content(data, lambda content: content["calibration"].update(outline=0.0)), "altered"),
+    ],
+)
+def test_spoiled_model_files_are_refused_in_one_line(saved, spoil, says):
+    saved.write_bytes(spoil(saved.read_bytes()))
+    with pytest.raises(SclviError, match=says) as caught:
+        sclvi.load(saved)
+    assert str(saved) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_model_is_said(tmp_path):
+    with pytest.raises(SclviError, match=r"none\.sclvi"):
+        sclvi.load(tmp_path / "none.sclvi")

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from sclvi.scoring.pixels import pixel_map, smooth
+
+
+def pixel_map_by_the_text(scores, patch, stride, size):
+    """Eq. 7 pixel by pixel: the mean over the patches that cover it."""
+    rows, columns = scores.shape
+    out = np.full(size, np.nan)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            covering = [
+                scores[i, j]
+                for i in range(rows)
+                for j in range(columns)
+                if i * stride <= y < i * stride + patch and j * stride <= x < j * stride + patch
+            ]
+            if covering:
+                out[y, x] = np.mean(covering)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("patch", "stride", "size"), [(32, 8, (64, 72)), (32, 4, (48, 40)), (64, 16, (96, 64)), (5, 2, (10, 12))]
+)
+def test_pixel_map_is_eq_7(patch, stride, size):
+    grid = [(side - patch) // stride + 1 for side in size]
+    scores = np.random.default_rng(0).random(grid)
+    expected = pixel_map_by_the_text(scores, patch, stride, size)
+    covered = ~np.isnan(expected)
+    actual = pixel_map(torch.from_numpy(scores)[None], patch, stride, size)[0].numpy()
+    np.testing.assert_allclose(actual[covered], expected[covered], rtol=1e-6)
+    assert np.isfinite(actual).all()
+
+
+def test_pixels_past_the_last_patch_repeat_the_last_covered_one():
+    actual = pixel_map(torch.rand(1, 2, 2), patch=4, stride=3, size=(9, 9))[0]  # patches cover 0..6
+    assert torch.equal(actual[7], actual[6])
+    assert torch.equal(actual[:, 8], actual[:, 6])
+
+
+def test_smooth_is_a_gaussian_filter():
+    maps = np.random.default_rng(0).random((2, 40, 50))
+    expected = [gaussian_filter(one, 2.0, mode="mirror", truncate=3) for one in maps]
+    np.testing.assert_allclose(smooth(torch.from_numpy(maps), 2.0).numpy(), expected, rtol=1e-6)
