@@ -1,11 +1,60 @@
-"""sclvi: visual inspection that learns from good pictures alone."""
+"""sclvi: visual inspection that learns from good pictures alone.
 
-from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
-from sclvi.errors import SclviError
-from sclvi.model import Model
-from sclvi.model_file import load, save
-from sclvi.settings import Settings
-from sclvi.train import train
+import sclvi
 
-__all__ = ["Box", "Defect", "Inspection", "Model", "NearestGood", "SclviError", "Settings", "load", "save", "train"]
+model = sclvi.train("good/")
+for inspection in model.inspect(["part.png"]):
+    print(inspection.verdict, inspection.score, inspection.defects)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
+    from sclvi.errors import SclviError
+    from sclvi.evaluation.evaluate import Evaluation, evaluate
+    from sclvi.learn import train
+    from sclvi.model import Model
+    from sclvi.model_file import load, save
+    from sclvi.settings import Settings
+
 __version__ = "0.1.0"
+__all__ = [
+    "Box",
+    "Defect",
+    "Evaluation",
+    "Inspection",
+    "Model",
+    "NearestGood",
+    "SclviError",
+    "Settings",
+    "evaluate",
+    "load",
+    "save",
+    "train",
+]
+
+_HOMES = {
+    "Box": "decision.inspection",
+    "Defect": "decision.inspection",
+    "Evaluation": "evaluation.evaluate",
+    "Inspection": "decision.inspection",
+    "Model": "model",
+    "NearestGood": "decision.inspection",
+    "SclviError": "errors",
+    "Settings": "settings",
+    "evaluate": "evaluation.evaluate",
+    "load": "model_file",
+    "save": "model_file",
+    "train": "learn",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: `sclvi --help` need not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

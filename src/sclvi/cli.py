@@ -54,9 +54,9 @@ def train(
     """Learn what good parts look like and write a model."""
     from sclvi.data.preparing import parse_size
     from sclvi.decision.threshold import images_needed
+    from sclvi.learn import train as train_model
     from sclvi.model_file import save
     from sclvi.settings import Settings
-    from sclvi.train import train as train_model
 
     _check_writable(out)
     parsed = parse_size(size)
@@ -100,7 +100,7 @@ def inspect(
     Writes overlays/, results.jsonl, results.csv and report.html.
     """
     from sclvi.data.layouts import expand_pictures
-    from sclvi.inspect import inspect_folder
+    from sclvi.inspect_folder import inspect_folder
     from sclvi.model_file import load
 
     loaded = load(model)

@@ -8,11 +8,11 @@ from sclvi.data.layouts import expand_pictures
 from sclvi.demo.pictures import CATEGORIES, write_category
 from sclvi.errors import SclviError
 from sclvi.evaluation.evaluate import Evaluation, evaluate
-from sclvi.inspect import inspect_folder
+from sclvi.inspect_folder import inspect_folder
+from sclvi.learn import train
 from sclvi.model_file import save
 from sclvi.progress import Progress
 from sclvi.settings import Settings
-from sclvi.train import train
 
 # Small on purpose: two minutes on two cores in all. The defaults of `sclvi train` learn longer.
 _TRAIN, _GOOD, _PER_DEFECT = 40, 10, 3

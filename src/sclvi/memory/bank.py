@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones laid over them
+Index = Any  # any FAISS index
 
 _BYTES_PER_ITEM = 2 * 64 + 8 + 8 + 4  # half-precision code, FAISS id, place in its list, origin
 _FLAT_BELOW = 20_000  # items; an inverted file pays above
@@ -34,7 +35,7 @@ class MemoryBank:
     approximate.
     """
 
-    def __init__(self, index: Any, origins: NDArray[np.int32]) -> None:
+    def __init__(self, index: Index, origins: NDArray[np.int32]) -> None:
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()  # item -> place in its list, to read codes back
         self._index = index
@@ -87,7 +88,7 @@ class MemoryBank:
             torch.where(found, origins, -1),
         )
 
-    def _parameters(self, without: tuple[int, int] | None) -> Any:
+    def _parameters(self, without: tuple[int, int] | None) -> "faiss.SearchParameters | None":
         if without is None:
             return None
         # Items are added in order of origin, so a range of origins is a range of items.

@@ -1,0 +1,208 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from parts import SIDE, defective_part, good_part
+from PIL import Image
+
+from sclvi import cli
+
+TRAIN = ["--size", str(SIDE), "--steps", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def category(tmp_path_factory):
+    """An MVTec category of made-up parts."""
+    root = tmp_path_factory.mktemp("data") / "pins"
+    for folder, draw, numbers in (
+        ("train/good", good_part, range(8)),
+        ("test/good", good_part, range(50, 53)),
+        ("test/blotch", defective_part, range(60, 63)),
+    ):
+        (root / folder).mkdir(parents=True)
+        for number in numbers:
+            Image.fromarray(draw(number)).save(root / folder / f"{number:03}.png")
+    (root / "ground_truth/blotch").mkdir(parents=True)
+    for number in range(60, 63):
+        mask = Image.new("L", (SIDE, SIDE))
+        mask.paste(255, (40, 60, 64, 84))
+        mask.save(root / "ground_truth/blotch" / f"{number:03}_mask.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(category, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "pins.sclvi"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sclvi", "train", str(category), "--out", str(path), *TRAIN])
+        with pytest.raises(SystemExit) as exit_:
+            cli.run()
+    assert exit_.value.code == 0
+    return path
+
+
+@pytest.fixture
+def sclvi(monkeypatch, capsys):
+    """Run the command line in this process; gives (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sclvi", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.run()
+        written = capsys.readouterr()
+        return exit_.value.code or 0, written.out, written.err
+
+    return call
+
+
+def test_train_says_what_it_promises(sclvi, category, tmp_path):
+    code, out, err = sclvi("train", category, "--out", tmp_path / "m.sclvi", *TRAIN[:-1])
+    assert code == 0 and err == ""
+    assert "learned 8 good pictures at 128x128 px" in out
+    assert "33.3% of good parts" in out  # two set aside: 1 / (2 + 1)
+    assert "99 set-aside pictures" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["m.sclvi"]
+
+
+def test_inspect_writes_everything_and_skips_what_is_done(sclvi, model, category, tmp_path):
+    code, out, _ = sclvi("inspect", model, category / "test", "--out", tmp_path)
+    assert code == 0
+    assert "report.html" in out
+    records = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    verdicts = {record["image"]: record["verdict"] for record in records}
+    assert all(verdicts[str(category / "test/blotch" / f"{number:03}.png")] == "defective" for number in range(60, 63))
+    with (tmp_path / "results.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
+    overlays = {path: path.stat().st_mtime_ns for path in (tmp_path / "overlays").iterdir()}
+    assert len(overlays) == 6
+
+    code, out, _ = sclvi("inspect", model, category / "test", "--out", tmp_path)
+    assert code == 0 and "6 of them done before" in out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "overlays").iterdir()} == overlays
+
+
+def test_fail_on_defect(sclvi, model, category, tmp_path):
+    assert sclvi("inspect", model, category / "test/blotch", "--out", tmp_path, "--fail-on-defect", "-q") == (3, "", "")
+
+
+def test_bad_pictures_are_named_and_the_others_done(sclvi, model, category, tmp_path):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    Image.fromarray(good_part(1)).save(pictures / "fine.png")
+    (pictures / "words.png").write_text("words")
+    (pictures / "nothing.jpg").write_bytes(b"")
+    Image.new("L", (1, 1)).save(pictures / "dot.png")
+    code, out, err = sclvi("inspect", model, pictures, tmp_path / "gone.png", "--out", tmp_path / "out")
+    assert code == 1
+    assert "4 skipped" in out
+    lines = err.splitlines()
+    assert len(lines) == 4
+    for name in ("words.png", "nothing.jpg", "dot.png", "gone.png"):
+        assert sum(name in line for line in lines) == 1
+    assert "fine.png" in (tmp_path / "out/results.jsonl").read_text()
+    assert "words.png" in (tmp_path / "out/report.html").read_text()
+
+
+def test_evaluate_gives_the_agreed_keys(sclvi, model, category, tmp_path):
+    file = tmp_path / "figures.json"
+    code, out, _ = sclvi("evaluate", model, category, "--json", file)
+    assert code == 0 and "image AUROC" in out
+    figures = json.loads(file.read_text())
+    assert figures["image_auroc"] == 1.0
+    keys = ("pixel_auroc", "aupro", "image_f1_max", "pixel_ap")
+    assert all(0 < figures[key] <= 1 for key in keys)
+    assert figures["images_per_second"] > 0 and figures["peak_memory_mib"] > 50
+
+
+def test_a_missing_mask_is_named_and_the_rest_evaluated(sclvi, model, category, tmp_path):
+    copy = tmp_path / "pins"
+    subprocess.run(["cp", "-r", category, copy], check=True)
+    (copy / "ground_truth/blotch/061_mask.png").unlink()
+    code, _, err = sclvi("evaluate", model, copy, "--json", tmp_path / "f.json")
+    assert code == 1
+    assert "061_mask.png" in err and len(err.splitlines()) == 1
+    assert json.loads((tmp_path / "f.json").read_text())["pixel_auroc"] > 0.5
+
+
+def test_without_masks_pixel_figures_are_null(sclvi, model, category, tmp_path):
+    rows = ["path,split,label"]
+    rows += [f"{path},test,good" for path in (category / "test/good").iterdir()]
+    rows += [f"{path},test,blotch" for path in (category / "test/blotch").iterdir()]
+    (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
+    assert sclvi("evaluate", model, tmp_path / "m.csv", "--json", tmp_path / "f.json")[0] == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["image_auroc"] == 1.0
+    assert figures["pixel_auroc"] is figures["aupro"] is figures["pixel_ap"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "{tmp}/empty", "--out", "{tmp}/m.sclvi"], "empty"),
+        (["train", "{tmp}/nowhere", "--out", "{tmp}/m.sclvi"], "nowhere"),
+        (["train", "{category}", "--out", "{tmp}/no/such/m.sclvi"], "no such folder"),
+        (["train", "{category}", "--out", "{tmp}"], "is a folder"),
+        (["train", "{category}", "--size", "12"], "12"),
+        (["train", "{category}", "--false-reject-rate", "2"], "false_reject_rate"),
+        (["inspect", "{tmp}/empty", "{category}", "--out", "{tmp}/o"], "empty"),
+        (["inspect", "{model}", "{tmp}/empty", "--out", "{tmp}/o"], "empty"),
+        (["inspect", "{model}", "{category}/test", "--out", "/dev/null/o"], "/dev/null/o"),
+        (["evaluate", "{model}", "{category}/train/good"], "no test pictures"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_2(sclvi, model, category, tmp_path, arguments, says):
+    (tmp_path / "empty").mkdir()
+    filled = [argument.format(tmp=tmp_path, category=category, model=model) for argument in arguments]
+    code, out, err = sclvi(*filled)
+    assert code == 2 and out == ""
+    assert says in err and len(err.splitlines()) == 1
+
+
+def test_interrupted_training_leaves_the_old_model(sclvi, model, category, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    old = tmp_path / "m.sclvi"
+    old.write_bytes(model.read_bytes())
+    monkeypatch.setattr("sclvi.learn.train_encoder", interrupt)
+    code, _, err = sclvi("train", category, "--out", old, *TRAIN)
+    assert code == 130 and len(err.splitlines()) == 1
+    assert old.read_bytes() == model.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["m.sclvi"]
+
+
+def test_killed_inspection_is_taken_up_again(sclvi, model, tmp_path):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    for number in range(60):
+        Image.fromarray(good_part(number)).save(pictures / f"{number:03}.png")
+    command = [sys.executable, "-m", "sclvi", "inspect", str(model), str(pictures), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    journal = out / "results.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "report.html").exists()
+    done = journal.read_bytes().count(b"\n")
+    assert 5 < done < 60
+
+    code, output, _ = sclvi("inspect", model, pictures, "--out", out)
+    assert code == 0
+    assert f"{done} of them done before" in output
+    images = [json.loads(line)["image"] for line in journal.read_text().splitlines()]
+    assert len(images) == len(set(images)) == 60
+    assert (out / "report.html").exists()
+
+
+def test_help_lists_the_commands_without_loading_torch(sclvi):
+    code, out, _ = sclvi("--help")
+    assert code == 0
+    for verb in ("demo", "train", "inspect", "evaluate"):
+        assert verb in out
+    check = "import sys, sclvi.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
