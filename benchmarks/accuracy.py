@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.rows import RESULTS, append, provenance
 from sclvi.model_file import load
 
-_FIGURES = ("image_auroc", "pixel_auroc", "aupro", "image_f1_max", "image_ap", "pixel_ap")
+FIGURES = ("image_auroc", "pixel_auroc", "aupro", "image_f1_max", "image_ap", "pixel_ap")
 
 
 def measure(category: Path, seed: int, train_options: list[str]) -> dict[str, Any]:
@@ -33,12 +33,12 @@ def measure(category: Path, seed: int, train_options: list[str]) -> dict[str, An
         "category": category.name,
         "preset": "dense",
         "seed": seed,
-        **{name: _rounded(values[name], 5) for name in _FIGURES},
+        **{name: rounded(values[name], 5) for name in FIGURES},
         "train_seconds": trained.metadata["train_seconds"],
-        "images_per_second": _rounded(values["images_per_second"], 2),
-        "peak_memory_mib": _rounded(values["peak_memory_mib"], 0),
-        "train_peak_memory_mib": _rounded(trained.metadata["peak_memory_mib"], 0),
-        "model_mib": _rounded(size, 1),
+        "images_per_second": rounded(values["images_per_second"], 2),
+        "peak_memory_mib": rounded(values["peak_memory_mib"], 0),
+        "train_peak_memory_mib": rounded(trained.metadata["peak_memory_mib"], 0),
+        "model_mib": rounded(size, 1),
         "train_images": len(trained.pictures),
         "steps": trained.inspector.settings.steps,
         "height": trained.size[0],
@@ -52,7 +52,7 @@ def _sclvi(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "sclvi", *map(str, arguments)], check=True)
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
+def rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 

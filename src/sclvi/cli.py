@@ -193,6 +193,7 @@ def run() -> None:
         first = error.errors()[0]
         errors.print(f"sclvi: {'.'.join(map(str, first['loc']))}: {first['msg']}", markup=False)
         sys.exit(Exit.ERROR)
-    except KeyboardInterrupt:
-        errors.print("sclvi: stopped; nothing half-written is left")
-        sys.exit(Exit.INTERRUPTED)
+    except SystemExit as exit_:
+        if exit_.code == Exit.INTERRUPTED:  # typer's answer to Ctrl-C
+            errors.print("sclvi: stopped; nothing half-written is left")
+        raise

@@ -37,6 +37,7 @@ from sclvi.scoring.pixels import smooth
 from sclvi.scoring.scales import fuse_scales, image_scores
 from sclvi.settings import Settings
 
+_LEAST_LENGTH = 1e-6  # pictures without any contrast have equal codes
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 
 
@@ -95,27 +96,39 @@ class _GoodPictures:
 def _read_good(
     sources: Sequence[str | Path | Picture], settings: Settings, progress: Progress, on_skip: OnSkip | None
 ) -> _GoodPictures:
-    names, pictures = [], []
+    read: list[tuple[str, Picture]] = []
     with ThreadPoolExecutor(2) as pool:
         reading = pool.map(_try_read, enumerate(sources))
         for name, result in track(reading, "reading pictures", len(sources), progress):
-            if not isinstance(result, SclviError):
-                names.append(name)
-                pictures.append(result)
-            elif on_skip is None:
-                raise result
+            if isinstance(result, SclviError):
+                _leave_out(name, result, on_skip)
             else:
-                on_skip(name, result)
-    if not pictures:
-        raise SclviError(f"none of {len(sources)} pictures can be used")
-    sizes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
-    size = settings.size or working_size(sizes, settings.short_side)
-    channels = max(picture.shape[2] for picture in pictures)
-    channels = 3 if channels == 4 else channels
-    images = torch.stack([prepare(picture, size, channels) for picture in pictures])
-    digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()
-    known = tuple(TrainingPicture(name, size) for name, size in zip(names, sizes, strict=True))
-    return _GoodPictures(normalise_light(images), size, known, digest)
+                read.append((name, result))
+    if not read:
+        raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
+    size = settings.size or working_size([_size(picture) for _, picture in read], settings.short_side)
+    channels = max(picture.shape[2] for _, picture in read)
+    channels = 3 if channels == 4 else channels  # alpha is dropped
+    known, prepared = [], []
+    for name, picture in read:
+        try:
+            prepared.append(prepare(picture, size, channels))
+            known.append(TrainingPicture(name, _size(picture)))
+        except SclviError as error:
+            _leave_out(name, SclviError(f"{name}: {error}"), on_skip)
+    images = torch.stack(prepared)
+    digest = hashlib.sha256(images.numpy()).hexdigest()
+    return _GoodPictures(normalise_light(images), size, tuple(known), digest)
+
+
+def _leave_out(name: str, error: SclviError, on_skip: OnSkip | None) -> None:
+    if on_skip is None:
+        raise error
+    on_skip(name, error)
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.shape[0], picture.shape[1]
 
 
 def _try_read(numbered: tuple[int, str | Path | Picture]) -> tuple[str, Picture | SclviError]:
@@ -165,7 +178,7 @@ def _fill_memories(
         codes = torch.cat(kept[scale]).float()
         kept[scale].clear()
         centre = codes.mean(0)
-        length = (codes - centre).norm(dim=1).median().item()
+        length = max(settings.softness * (codes - centre).norm(dim=1).median().item(), _LEAST_LENGTH)
         bank = MemoryBank.build(soft_normalise(codes, centre, length), torch.cat(origins[scale]), settings.seed)
         memories.append(ScaleMemory(patch, centre, length, bank, grids[scale]))
     return tuple(memories)

@@ -16,6 +16,20 @@ def contrastive_loss(first: Tensor, second: Tensor) -> Tensor:
     return F.cross_entropy(cosines / TEMPERATURE, torch.arange(len(first), device=first.device))
 
 
+def views_loss(codes: Tensor, patches: int, generator: torch.Generator) -> Tensor:
+    """The contrastive loss over `patches` patches of each picture, all told from one another.
+
+    2B x D x h x w float, the first views of all pictures before the second ones -> scalar.
+    """
+    batch = len(codes) // 2
+    first, second = [], []
+    for picture in range(batch):
+        rows, columns = sample_positions(patches, codes.shape[2], codes.shape[3], 2, generator)
+        first.append(codes[picture][:, rows, columns].T)
+        second.append(codes[batch + picture][:, rows, columns].T)
+    return contrastive_loss(torch.cat(first), torch.cat(second))
+
+
 def sample_positions(
     count: int, height: int, width: int, stride: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from sclvi.context.contrastive import contrastive_loss, sample_positions
+from sclvi.context.contrastive import views_loss
 from sclvi.context.procedural import draw_picture
 from sclvi.data.light import normalise_light
 from sclvi.encoders.compute import to_device
@@ -38,24 +38,13 @@ def train_start(steps: int, seed: int, log_every: int = 50) -> DenseEncoder:
         optimiser.param_groups[0]["lr"] = 5e-4 * (1 + math.cos(math.pi * step / steps))
         views = torch.cat([_view(pictures, generator), _view(pictures, generator)])
         codes_per_scale = encoder(views.contiguous(memory_format=torch.channels_last))
-        loss = torch.stack([_scale_loss(codes, generator) for codes in codes_per_scale]).sum()
+        loss = torch.stack([views_loss(codes, PATCHES, generator) for codes in codes_per_scale]).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if (step + 1) % log_every == 0:
             print(f"step {step + 1}/{steps}, loss {loss.item():.3f}", flush=True)
     return encoder.eval()
-
-
-def _scale_loss(codes: Tensor, generator: torch.Generator) -> Tensor:
-    """Two views of each picture, stacked: 2B x D x h x w -> the contrastive loss over the patches of the batch."""
-    batch = len(codes) // 2
-    first, second = [], []
-    for picture in range(batch):
-        rows, columns = sample_positions(PATCHES, codes.shape[2], codes.shape[3], 2, generator)
-        first.append(codes[picture][:, rows, columns].T)
-        second.append(codes[batch + picture][:, rows, columns].T)
-    return contrastive_loss(torch.cat(first), torch.cat(second))
 
 
 def _view(pictures: Tensor, generator: torch.Generator) -> Tensor:

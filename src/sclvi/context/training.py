@@ -39,8 +39,11 @@ def train_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         classifiers = nn.ModuleList(PositionClassifier(CODE_LENGTH) for _ in PATCH_SIZES).to(device)
-    parameters = [*encoder.parameters(), *classifiers.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=1e-4)
+    groups = [
+        {"params": encoder.parameters(), "lr": settings.encoder_rate},
+        {"params": classifiers.parameters(), "lr": settings.classifier_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, settings.steps))
     log = []
     encoder.train()
