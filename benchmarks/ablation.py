@@ -10,12 +10,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy import FIGURES, rounded
+from benchmarks.rows import RESULTS, append, provenance
 from sclvi.evaluation.evaluate import evaluate
 from sclvi.learn import train
 from sclvi.settings import Settings
-
-from benchmarks.accuracy import FIGURES, rounded
-from benchmarks.rows import RESULTS, append, provenance
 
 
 def measure(category: Path, changes: dict[str, str], seed: int) -> dict[str, Any]:

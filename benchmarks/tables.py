@@ -2,7 +2,7 @@
 
     python -m benchmarks.tables
 
-A block starts with `<!-- figures: FILE.csv COLUMN ... -->` and ends with `<!-- end figures -->`; nobody types in between.
+A block starts with `<!-- figures: FILE.csv COLUMN ... -->` and ends with `<!-- end figures -->`; nobody types between.
 """
 
 import csv

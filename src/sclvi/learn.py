@@ -24,7 +24,15 @@ from sclvi.data.preparing import as_picture, prepare, working_size
 from sclvi.data.reading import read_picture
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.encoders.compute import encode, pick_device, to_device
-from sclvi.encoders.dense import PATCH_SIZES, DenseEncoder, adapt_channels, fold_batch_norm, map_size
+from sclvi.encoders.dense import (
+    MEMORY_STRIDES,
+    PATCH_SIZES,
+    STRIDE,
+    DenseEncoder,
+    adapt_channels,
+    fold_batch_norm,
+    patch_grid,
+)
 from sclvi.errors import SclviError
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.bank import MemoryBank, items_within
@@ -161,13 +169,15 @@ def _fill_memories(
 ) -> tuple[ScaleMemory, ...]:
     """Encode every patch of every good picture; a memory over budget keeps the same random share of each picture."""
     generator = torch.Generator().manual_seed(settings.seed)
-    grids = [map_size((images.shape[2], images.shape[3]), patch) for patch in PATCH_SIZES]
+    size = (images.shape[2], images.shape[3])
+    grids = [patch_grid(size, patch, stride) for patch, stride in zip(PATCH_SIZES, MEMORY_STRIDES, strict=True)]
     quota = items_within(settings.memory_mib) / (len(images) * sum(h * w for h, w in grids))
     kept: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
     origins: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
     for number, image in enumerate(track(images, "filling the memory", len(images), progress)):
         for scale, codes in enumerate(encode(encoder, image[None])):
-            rows = codes[0].flatten(1).T.cpu()  # h w x D
+            step = MEMORY_STRIDES[scale] // STRIDE
+            rows = codes[0, :, ::step, ::step].flatten(1).T.cpu()  # h w x D
             places = torch.arange(len(rows))
             if quota < 1:
                 places = torch.randperm(len(rows), generator=generator)[: max(1, int(quota * len(rows)))].sort().values
@@ -180,7 +190,7 @@ def _fill_memories(
         centre = codes.mean(0)
         length = max(settings.softness * (codes - centre).norm(dim=1).median().item(), _LEAST_LENGTH)
         bank = MemoryBank.build(soft_normalise(codes, centre, length), torch.cat(origins[scale]), settings.seed)
-        memories.append(ScaleMemory(patch, centre, length, bank, grids[scale]))
+        memories.append(ScaleMemory(patch, MEMORY_STRIDES[scale], centre, length, bank, grids[scale]))
     return tuple(memories)
 
 

@@ -19,7 +19,6 @@ from sclvi.data.reading import read_picture
 from sclvi.decision.defects import Region, find_regions, scale_box
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
-from sclvi.encoders.dense import STRIDE
 from sclvi.errors import SclviError
 from sclvi.scoring.inspector import Inspector, ScaleScores
 from sclvi.scoring.pixels import smooth
@@ -169,7 +168,8 @@ class Model:
 
     def _nearest_good(self, at: tuple[int, int], index: int, neighbours: ScaleScores) -> NearestGood | None:
         """The good patch nearest to the patch around a position (row, column) of the map."""
-        memory, stride = self.inspector.memories[0], self.inspector.settings.query_stride
+        memory = self.inspector.memories[0]
+        stride = self.inspector.settings.query_step * memory.stride
         grid = neighbours.nearest_origins.shape[1:]
         row, column = (
             min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
@@ -179,7 +179,7 @@ class Model:
         if origin < 0:
             return None
         number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
-        top, left = (STRIDE * place for place in divmod(cell, memory.grid[1]))
+        top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
         picture = self.pictures[number]
         box = scale_box((top, top + memory.patch), (left, left + memory.patch), self.size, picture.size)
         return NearestGood(picture.name, box, float(neighbours.nearest_distances[index, row, column]))

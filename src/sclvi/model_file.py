@@ -50,7 +50,8 @@ def save(model: Model, path: Path) -> None:
         "settings": _settings_json(model.inspector),
         "calibration": asdict(model.calibration),
         "memories": [
-            {"patch": memory.patch, "length": memory.length, "grid": memory.grid} for memory in model.inspector.memories
+            {"patch": memory.patch, "stride": memory.stride, "length": memory.length, "grid": memory.grid}
+            for memory in model.inspector.memories
         ],
         "pictures": [asdict(picture) for picture in model.pictures],
         "metadata": model.metadata,
@@ -81,6 +82,7 @@ def load(path: str | Path) -> Model:
         arrays: Arrays = load_arrays(data)
     except SafetensorError:
         raise SclviError(f"{path}: truncated or damaged model file") from None
+    del data  # as large as the memory itself
     if _digest(arrays, content) != digest:
         raise SclviError(f"{path}: altered since it was written (checksum differs)")
     try:
@@ -95,9 +97,10 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
     memories = tuple(
         ScaleMemory(
             patch=known["patch"],
+            stride=known["stride"],
             centre=torch.from_numpy(arrays[f"memory{number}.centre"]),
             length=known["length"],
-            bank=MemoryBank.from_bytes(arrays[f"memory{number}.index"], arrays[f"memory{number}.origins"]),
+            bank=MemoryBank.from_bytes(arrays.pop(f"memory{number}.index"), arrays[f"memory{number}.origins"]),
             grid=(known["grid"][0], known["grid"][1]),
         )
         for number, known in enumerate(content["memories"])

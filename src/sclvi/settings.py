@@ -29,7 +29,7 @@ class Settings(BaseModel):
     affinity_limit: float = Field(LAMBDA, gt=0, description="lambda of eq. 4")
     memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
     softness: float = Field(0.3, ge=0, description="of the length normalisation, in median lengths of a good code")
-    query_stride: int = Field(8, ge=4, multiple_of=4, description="px between the patches that are scored")
+    query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     smoothing: float = Field(2.0, gt=0, description="sigma of the map's Gaussian filter, px")
     set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")

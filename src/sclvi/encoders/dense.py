@@ -13,6 +13,7 @@ from sclvi.encoders.compute import to_device
 STRIDE = 4
 CODE_LENGTH = 64
 PATCH_SIZES = (32, 64)
+MEMORY_STRIDES = (4, 8)  # px between remembered patches of each size (section 4: 4 and 16)
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -66,9 +67,9 @@ class DenseEncoder(nn.Module):
         return small, self.secondary(small)
 
 
-def map_size(size: tuple[int, int], patch: int) -> tuple[int, int]:
-    """(h, w) of the code map of patches of `patch` px of a picture of size (H, W)."""
-    return (size[0] - patch) // STRIDE + 1, (size[1] - patch) // STRIDE + 1
+def patch_grid(size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
+    """How many patches of `patch` px, `stride` px apart, a picture of size (H, W) has: (rows, columns)."""
+    return (size[0] - patch) // stride + 1, (size[1] - patch) // stride + 1
 
 
 def adapt_channels(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ class ScaleMemory:
     """What is known of good patches of one size."""
 
     patch: int  # px
+    stride: int  # px between remembered patches
     centre: Tensor  # D float, mean of the good codes
     length: float  # of the soft normalisation, code units
     bank: MemoryBank
@@ -61,7 +62,8 @@ class Inspector:
     def _score_scale(
         self, memory: ScaleMemory, encoded: Tensor, size: tuple[int, int], without_picture: int | None
     ) -> ScaleScores:
-        step = self.settings.query_stride // STRIDE
+        stride = self.settings.query_step * memory.stride  # px
+        step = stride // STRIDE
         codes = memory.codes(encoded[:, :, ::step, ::step])  # B x h x w x D
         grid = codes.shape[:3]
         queries = codes.reshape(-1, codes.shape[3])
@@ -71,7 +73,7 @@ class Inspector:
         fused = fuse_patterns(affinity(near.distances, self.settings.affinity_limit), near.codes)
         scores = patch_scores(queries, fused).view(grid)
         return ScaleScores(
-            pixel_map(scores, memory.patch, self.settings.query_stride, size),
+            pixel_map(scores, memory.patch, stride, size),
             near.origins[:, 0].view(grid),
             near.distances[:, 0].view(grid),
         )
