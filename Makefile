@@ -1,4 +1,5 @@
 VENV := .venv
+PIP_OPTIONS ?=
 PYTHON := $(VENV)/bin/python
 
 .PHONY: install demo test lint bench clean
@@ -8,7 +9,7 @@ install: $(VENV)/installed
 # torch comes first and pinned: an unpinned one pulls gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt
 	python3.11 -m venv $(VENV) || python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
+	$(PYTHON) -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt torch
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
@@ -25,6 +26,7 @@ lint: install
 
 bench: install
 	$(PYTHON) -m benchmarks.accuracy --data ../shared/data
+	$(PYTHON) -m benchmarks.tables
 
 clean:
 	rm -rf $(VENV) build dist sclvi-demo
