@@ -53,11 +53,11 @@ class Calibration:
 class Model:
     """An inspector for one kind of part; made by `sclvi.train`, read by `sclvi.load`."""
 
-    inspector: Inspector
+    inspector: Inspector = field(repr=False)
     size: tuple[int, int]  # (height, width) pictures are brought to, px
     channels: int
     calibration: Calibration
-    pictures: tuple[TrainingPicture, ...]
+    pictures: tuple[TrainingPicture, ...] = field(repr=False)
     fingerprint: str
     metadata: dict[str, Any] = field(repr=False)  # versions, data fingerprint, training log
 
