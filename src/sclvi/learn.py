@@ -125,7 +125,7 @@ def _read_good(
         except SclviError as error:
             _leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
-    digest = hashlib.sha256(images.numpy()).hexdigest()
+    digest = hashlib.sha256(images.numpy().data).hexdigest()
     return _GoodPictures(normalise_light(images), size, tuple(known), digest)
 
 
