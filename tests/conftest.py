@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("sclvi", deadline=None)  # a time limit per example would be absolute timing
+settings.load_profile("sclvi")
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -64,7 +64,7 @@ def test_pixel_metrics_equal_the_references(seed, levels):
         assert aupro(masks, maps, limit) == pytest.approx(slow_aupro(masks, maps, limit), abs=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(some_masks, tied_maps | free_maps, st.floats(0.01, 1))
 def test_pixel_metrics_on_any_small_case(masks, maps, limit):
     if masks.all() or not masks.any():
@@ -76,7 +76,7 @@ def test_pixel_metrics_on_any_small_case(masks, maps, limit):
     assert pixel_average_precision(masks, maps) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=2, max_size=30))
 def test_image_metrics_equal_scikit_learn(rows):
     labels, scores = np.array([label for label, _ in rows]), np.array([score for _, score in rows], float)

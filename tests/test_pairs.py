@@ -16,7 +16,7 @@ def test_twelve_positions_are_all_pairs_of_cells_up_to_order():
     assert len(set(TWELVE_POSITIONS)) == 12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(3, 80),
     width=st.integers(3, 80),

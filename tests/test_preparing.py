@@ -74,7 +74,7 @@ def test_views_and_read_only_arrays():
     assert torch.equal(prepare(view, (32, 32), 3), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(16, 90),
     st.integers(16, 90),
@@ -92,7 +92,7 @@ def test_shape_and_range_hold_for_any_size(height, width, size, channels, dtype)
     assert low - 1e-6 <= prepared.min() <= prepared.max() <= high + 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.tuples(st.integers(1, 60), st.integers(1, 60)), st.sampled_from(DTYPES))
 def test_a_brighter_picture_stays_brighter_everywhere(seed, size, dtype):
     dark = picture(30, 40, 1, dtype, seed) // 2 if dtype != np.float32 else picture(30, 40, 1, dtype, seed) / 2

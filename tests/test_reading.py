@@ -443,7 +443,7 @@ def test_a_flipped_bit_in_a_png_is_seen(tmp_path, kind):
     assert "damaged" in refusal(written(tmp_path, bytes(data)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(WHOLE)), st.integers(0, 10**6), st.binary(min_size=1, max_size=8))
 def test_whatever_the_damage_only_a_picture_error_comes(tmp_path, capfd, kind, place, noise):
     data = bytearray(WHOLE[kind])
