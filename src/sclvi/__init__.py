@@ -1,10 +1,12 @@
 """sclvi: visual inspection that learns from good pictures alone.
 
-import sclvi
+For example:
 
-model = sclvi.train("good/")
-for inspection in model.inspect(["part.png"]):
-    print(inspection.verdict, inspection.score, inspection.defects)
+    import sclvi
+
+    model = sclvi.train("good/")
+    for inspection in model.inspect(["part.png"]):
+        print(inspection.verdict, inspection.score, inspection.defects)
 """
 
 from importlib import import_module

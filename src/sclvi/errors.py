@@ -1,4 +1,6 @@
-"""The one exception that users are meant to see, and its kinds."""
+"""The one exception that users are meant to see, its kinds, and what becomes of it in a batch."""
+
+from collections.abc import Callable
 
 
 class SclviError(Exception):
@@ -7,3 +9,13 @@ class SclviError(Exception):
 
 class PictureError(SclviError):
     """A picture that cannot be used. The line starts with its path; the rest of a batch goes on without it."""
+
+
+OnSkip = Callable[[str, SclviError], None]  # told the name and the error of what is left out
+
+
+def leave_out(name: str, error: SclviError, on_skip: OnSkip | None) -> None:
+    """Tell `on_skip` what is left out of a batch, or raise the error where nobody wants to be told."""
+    if on_skip is None:
+        raise error
+    on_skip(name, error)

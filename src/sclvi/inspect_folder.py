@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sclvi.errors import SclviError
-from sclvi.model import Model, OnSkip
+from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 from sclvi.report.folder import ResultsFolder
 
@@ -35,9 +35,7 @@ def inspect_folder(
 
     def skip(name: str, error: SclviError) -> None:
         folder.skip(name, str(error))
-        if on_skip is None:
-            raise error
-        on_skip(name, error)
+        leave_out(name, error, on_skip)
 
     for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
         folder.add(inspection, picture)

@@ -20,8 +20,8 @@ from torch import Tensor
 from sclvi.context.training import TrainingStep, measure_statistics, train_encoder
 from sclvi.data.layouts import find_layout
 from sclvi.data.light import normalise_light
-from sclvi.data.preparing import as_picture, prepare, working_size
-from sclvi.data.reading import read_picture
+from sclvi.data.preparing import prepare, working_size
+from sclvi.data.sources import Picture, Source, read_source, source_name
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.encoders.compute import encode, pick_device, to_device
 from sclvi.encoders.dense import (
@@ -33,11 +33,11 @@ from sclvi.encoders.dense import (
     fold_batch_norm,
     patch_grid,
 )
-from sclvi.errors import SclviError
+from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.bank import MemoryBank, items_within
 from sclvi.memory.codespace import soft_normalise
-from sclvi.model import BATCH, Calibration, Model, OnSkip, Picture, TrainingPicture
+from sclvi.model import BATCH, Calibration, Model, TrainingPicture
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector, ScaleMemory
@@ -50,7 +50,7 @@ _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks g
 
 
 def train(
-    good: str | Path | Sequence[str | Path | Picture],
+    good: str | Path | Sequence[Source],
     settings: Settings | None = None,
     progress: Progress = silent,
     on_skip: OnSkip | None = None,
@@ -102,14 +102,14 @@ class _GoodPictures:
 
 
 def _read_good(
-    sources: Sequence[str | Path | Picture], settings: Settings, progress: Progress, on_skip: OnSkip | None
+    sources: Sequence[Source], settings: Settings, progress: Progress, on_skip: OnSkip | None
 ) -> _GoodPictures:
     read: list[tuple[str, Picture]] = []
     with ThreadPoolExecutor(2) as pool:
         reading = pool.map(_try_read, enumerate(sources))
         for name, result in track(reading, "reading pictures", len(sources), progress):
             if isinstance(result, SclviError):
-                _leave_out(name, result, on_skip)
+                leave_out(name, result, on_skip)
             else:
                 read.append((name, result))
     if not read:
@@ -123,27 +123,21 @@ def _read_good(
             prepared.append(prepare(picture, size, channels))
             known.append(TrainingPicture(name, _size(picture)))
         except SclviError as error:
-            _leave_out(name, SclviError(f"{name}: {error}"), on_skip)
+            leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
     digest = hashlib.sha256(images.numpy().data).hexdigest()
     return _GoodPictures(normalise_light(images), size, tuple(known), digest)
-
-
-def _leave_out(name: str, error: SclviError, on_skip: OnSkip | None) -> None:
-    if on_skip is None:
-        raise error
-    on_skip(name, error)
 
 
 def _size(picture: Picture) -> tuple[int, int]:
     return picture.shape[0], picture.shape[1]
 
 
-def _try_read(numbered: tuple[int, str | Path | Picture]) -> tuple[str, Picture | SclviError]:
+def _try_read(numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:
     number, source = numbered
-    name = f"array {number}" if isinstance(source, np.ndarray) else str(source)
+    name = source_name(number, source)
     try:
-        return name, as_picture(source) if isinstance(source, np.ndarray) else read_picture(Path(source))
+        return name, read_source(source)
     except SclviError as error:
         return name, error
 

@@ -1,31 +1,25 @@
 """`Model`: encoder, memory, calibration and settings; what inspects pictures and is written to one file."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.data.light import normalise_light
-from sclvi.data.preparing import as_picture, prepare
-from sclvi.data.reading import read_picture
+from sclvi.data.preparing import prepare
+from sclvi.data.sources import Picture, Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
-from sclvi.errors import SclviError
+from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.scoring.inspector import Inspector, ScaleScores
 from sclvi.scoring.pixels import smooth
 from sclvi.scoring.scales import fuse_scales, image_scores
-
-Picture = NDArray[Any]  # H x W x C as read: uint8, uint16 or float32
-OnSkip = Callable[[str, SclviError], None]
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
@@ -66,7 +60,7 @@ class Model:
         """Image score above which a part is defective."""
         return self.calibration.threshold.value
 
-    def inspect(self, images: Iterable[str | Path | Picture], on_skip: OnSkip | None = None) -> Iterator[Inspection]:
+    def inspect(self, images: Iterable[Source], on_skip: OnSkip | None = None) -> Iterator[Inspection]:
         """Inspect pictures, in order, reading ahead in threads.
 
         Args:
@@ -80,15 +74,13 @@ class Model:
         return (inspection for inspection, _ in self.inspect_pictures(images, on_skip))
 
     def inspect_pictures(
-        self, images: Iterable[str | Path | Picture], on_skip: OnSkip | None = None
+        self, images: Iterable[Source], on_skip: OnSkip | None = None
     ) -> Iterator[tuple[Inspection, Picture]]:
         """As `inspect`, each with the picture as it was read (for overlays)."""
         pending: list[_Loaded] = []
         for loaded in self._read_ahead(images):
             if isinstance(loaded, _Failed):
-                if on_skip is None:
-                    raise loaded.error
-                on_skip(loaded.name, loaded.error)
+                leave_out(loaded.name, loaded.error, on_skip)
                 continue
             pending.append(loaded)
             if len(pending) == BATCH:
@@ -103,7 +95,7 @@ class Model:
         fused = fuse_scales([scale.pixels for scale in scales], list(self.calibration.levels))
         return smooth(fused, self.inspector.settings.smoothing), scales[0]
 
-    def _read_ahead(self, images: Iterable[str | Path | Picture]) -> Iterator["_Loaded | _Failed"]:
+    def _read_ahead(self, images: Iterable[Source]) -> Iterator["_Loaded | _Failed"]:
         numbered = enumerate(images)
         with ThreadPoolExecutor(_READERS) as pool:
             waiting: list[Future[_Loaded | _Failed]] = []
@@ -118,10 +110,10 @@ class Model:
                 for future in waiting:
                     future.cancel()
 
-    def _load(self, number: int, image: str | Path | Picture) -> "_Loaded | _Failed":
-        name = f"array {number}" if isinstance(image, np.ndarray) else str(image)
+    def _load(self, number: int, image: Source) -> "_Loaded | _Failed":
+        name = source_name(number, image)
         try:
-            picture = as_picture(image) if isinstance(image, np.ndarray) else read_picture(Path(image))
+            picture = read_source(image)
             return _Loaded(name, picture, prepare(picture, self.size, self.channels))
         except SclviError as error:
             message = str(error)

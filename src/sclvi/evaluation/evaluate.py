@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sclvi.data.layouts import Item, find_layout, missing_masks
 from sclvi.data.reading import read_picture
 from sclvi.decision.inspection import Inspection
-from sclvi.errors import SclviError
+from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.evaluation.metrics import evaluate_scores
-from sclvi.model import Model, OnSkip
+from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 
 Figures = dict[str, float | None]
@@ -48,9 +48,7 @@ def evaluate(
         raise SclviError(f"{category}: no test pictures; evaluation needs a category with test/ and labels")
     for mask in missing_masks(layout):
         error = SclviError(f"{mask}: mask is missing; its picture is left out of the pixel figures")
-        if on_skip is None:
-            raise error
-        on_skip(str(mask), error)
+        leave_out(str(mask), error, on_skip)
     items = {str(item.path): item for item in layout.test if item.defect}
     if not items:
         raise SclviError(f"{category}: test pictures have no labels")

@@ -97,7 +97,7 @@ class MemoryBank:
         first, last = np.searchsorted(self.origins, without)
         selector = faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(last)))
         if isinstance(self._index, faiss.IndexIVF):
-            return faiss.SearchParametersIVF(sel=selector, nprobe=_PROBES)
+            return faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
         return faiss.SearchParameters(sel=selector)
 
     def to_bytes(self) -> NDArray[np.uint8]:

@@ -1,0 +1,27 @@
+"""Where a picture comes from: a file, or an array of the caller's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sclvi.data.preparing import as_picture
+from sclvi.data.reading import read_picture
+
+Picture = NDArray[Any]  # H x W x C as read: uint8, uint16 or float32
+Source = str | Path | Picture
+
+
+def source_name(number: int, source: Source) -> str:
+    """What a source is called in results and errors: its path, or "array N"."""
+    return f"array {number}" if isinstance(source, np.ndarray) else str(source)
+
+
+def read_source(source: Source) -> Picture:
+    """The picture, H x W x C.
+
+    Raises:
+        SclviError: it cannot be read, or the array is no picture.
+    """
+    return as_picture(source) if isinstance(source, np.ndarray) else read_picture(Path(source))
