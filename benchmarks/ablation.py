@@ -10,9 +10,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import FIGURES, rounded
-from benchmarks.rows import RESULTS, append, provenance
+from benchmarks.accuracy import FIGURES
+from benchmarks.tables import RESULTS
 from sclvi.evaluation.evaluate import evaluate
+from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.learn import train
 from sclvi.settings import Settings
 
@@ -44,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     changes = dict(change.split("=", 1) for change in arguments.change)
     for name in arguments.categories:
-        append(arguments.out, measure(arguments.data / name, changes, arguments.seed))
+        append_rows(arguments.out, [measure(arguments.data / name, changes, arguments.seed)])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import RESULTS, append, provenance
+from benchmarks.tables import RESULTS
+from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.model_file import load
 
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "image_f1_max", "image_ap", "pixel_ap")
@@ -52,10 +53,6 @@ def _sclvi(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "sclvi", *map(str, arguments)], check=True)
 
 
-def rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
@@ -67,7 +64,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for category in categories:
             if not arguments.categories or category.name in arguments.categories:
-                append(arguments.out, measure(category, seed, train_options))
+                append_rows(arguments.out, [measure(category, seed, train_options)])
 
 
 if __name__ == "__main__":

@@ -9,9 +9,8 @@ import csv
 import re
 from pathlib import Path
 
-from benchmarks.rows import RESULTS
-
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 _BLOCK = re.compile(r"(<!-- figures: (\S+\.csv) ([\w ]+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 _PERCENT = ("auroc", "aupro", "f1", "_ap", "rate")
 

@@ -6,7 +6,8 @@ from torch import nn
 from sclvi.data.light import normalise_light
 from sclvi.data.preparing import prepare
 from sclvi.data.reading import read_picture
-from sclvi.encoders.dense import PATCH_SIZES, STRIDE, DenseEncoder, adapt_channels, fold_batch_norm
+from sclvi.encoders.dense import STRIDE, DenseEncoder, adapt_channels, fold_batch_norm
+from sclvi.encoders.interface import PATCH_SIZES
 
 
 def random_encoder(channels=3, seed=0):

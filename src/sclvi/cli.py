@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,37 @@ class Exit(IntEnum):
     ERROR = 2
     DEFECT = 3  # with --fail-on-defect
     INTERRUPTED = 130
+
+
+class PresetChoice(StrEnum):
+    """Settings by name."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+class EncoderChoice(StrEnum):
+    """Encoders by name."""
+
+    DENSE = "dense"
+    PAPER = "paper"
+
+
+class LightChoice(StrEnum):
+    """What is done to the light of a picture."""
+
+    PICTURE = "picture"
+    MEAN = "mean"
+
+
+class ResultChoice(StrEnum):
+    """What of the paper can be run."""
+
+    TABLE1 = "table1"
+    TABLE2 = "table2"
+    TABLE3 = "table3"
+    TABLE4 = "table4"
+    FIGURE3 = "figure3"
 
 
 app = typer.Typer(
@@ -41,8 +72,11 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("part.sclvi"),
     size: Annotated[
-        str, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT.")
-    ] = "256",
+        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [256]")
+    ] = None,
+    preset: Annotated[
+        PresetChoice, typer.Option(help="default, or paper: as published, patch by patch; very slow without a GPU.")
+    ] = PresetChoice.DEFAULT,
     false_reject_rate: Annotated[
         float, typer.Option(help="Share of good parts that may be rejected; sets the threshold.")
     ] = 0.01,
@@ -56,14 +90,14 @@ def train(
     from sclvi.decision.threshold import images_needed
     from sclvi.learn import train as train_model
     from sclvi.model_file import save
-    from sclvi.settings import Settings
+    from sclvi.settings import preset as choose_preset
 
     _check_writable(out)
-    parsed = parse_size(size)
-    options = {"steps": steps, "memory_mib": memory_mib}
-    options = {name: value for name, value in options.items() if value is not None}
+    parsed = None if size is None else parse_size(size)
     shape = {"short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
-    settings = Settings(seed=seed, false_reject_rate=false_reject_rate, **shape, **options)
+    options = {"steps": steps, "memory_mib": memory_mib, **shape}
+    options = {name: value for name, value in options.items() if value is not None}
+    settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, **options)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
         model = train_model(good, settings, progress, skipped)
@@ -144,6 +178,67 @@ def evaluate(
     if not quiet:
         output.print(figures_table(evaluation))
     _exit_if_skipped(skipped)
+
+
+@app.command()
+def reproduce(
+    what: Annotated[
+        ResultChoice, typer.Argument(help="table1 (with 7 and 8), table2, table3, table4 (your own data), figure3.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of categories in the MVTec layout.")],
+    out: Annotated[Path, typer.Option(help="Folder for rows (CSV), comparison (Markdown), plot and encoders.")] = Path(
+        "reproduction"
+    ),
+    encoder: Annotated[EncoderChoice, typer.Option(help="paper: Tables 5 and 6, very slow without a GPU.")] = (
+        EncoderChoice.DENSE
+    ),
+    pretexts: Annotated[str | None, typer.Option(help="Only these of table 1, separated by commas.")] = None,
+    categories: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    seeds: Annotated[str, typer.Option(help="Separated by commas.")] = "0",
+    budget: Annotated[float | None, typer.Option(help="Minutes for each training; sets the number of steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of each training, instead of a budget.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures in each step.")] = None,
+    light: Annotated[
+        LightChoice | None,
+        typer.Option(help="picture: brightness normalised picture by picture; mean: the mean picture subtracted."),
+    ] = None,
+    memory_strides: Annotated[
+        str | None, typer.Option(help="px between remembered patches of 32 and of 64 px, such as 16,16.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a table or figure of the paper and set it beside what was published; goes on where it was stopped."""
+    from sclvi.evaluation.reproduce.run import reproduce as run_reproduction
+
+    changes = {
+        "steps": steps,
+        "batch": batch,
+        "light": light and light.value,
+        "memory_strides": memory_strides and tuple(_integers("--memory-strides", memory_strides)),
+    }
+    with progress_bars(quiet) as progress:
+        written = run_reproduction(
+            what.value,
+            data,
+            out,
+            encoder=encoder.value,
+            pretexts=pretexts and pretexts.split(","),
+            categories=categories and categories.split(","),
+            seeds=_integers("--seeds", seeds),
+            budget_minutes=budget,
+            changes={name: value for name, value in changes.items() if value is not None},
+            progress=progress,
+            say=(lambda line: None) if quiet else errors.print,
+        )
+    for path in written:
+        output.print(path)
+
+
+def _integers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SclviError(f"{option} {text}: whole numbers separated by commas are needed") from None
 
 
 @app.command()

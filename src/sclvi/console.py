@@ -33,7 +33,9 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
         def show(stage: str, done: int, total: int, reached: str = "") -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, reached="")
-            bars.update(tasks[stage], completed=done, reached=reached)
+            elif done < bars.tasks[tasks[stage]].completed:  # the same stage again, for the next model
+                bars.reset(tasks[stage], total=total)
+            bars.update(tasks[stage], completed=done, total=total, reached=reached)
 
         yield show
 

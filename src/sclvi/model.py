@@ -10,27 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sclvi.data.light import normalise_light
+from sclvi.data.good import TrainingPicture
+from sclvi.data.light import Light
 from sclvi.data.preparing import prepare
 from sclvi.data.sources import Picture, Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
 from sclvi.errors import OnSkip, SclviError, leave_out
-from sclvi.scoring.inspector import Inspector, ScaleScores
+from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.pixels import smooth
 from sclvi.scoring.scales import fuse_scales, image_scores
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
-
-
-@dataclass(frozen=True)
-class TrainingPicture:
-    """A good picture that the memory knows."""
-
-    name: str
-    size: tuple[int, int]  # (height, width), original px
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,7 @@ class Model:
     """An inspector for one kind of part; made by `sclvi.train`, read by `sclvi.load`."""
 
     inspector: Inspector = field(repr=False)
+    light: Light = field(repr=False)
     size: tuple[int, int]  # (height, width) pictures are brought to, px
     channels: int
     calibration: Calibration
@@ -89,11 +83,11 @@ class Model:
         if pending:
             yield from self._inspect_batch(pending)
 
-    def anomaly_maps(self, images: Tensor) -> tuple[Tensor, ScaleScores]:
-        """Maps of light-normalised pictures, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
-        scales = self.inspector.score(images)
-        fused = fuse_scales([scale.pixels for scale in scales], list(self.calibration.levels))
-        return smooth(fused, self.inspector.settings.smoothing), scales[0]
+    def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Found]:
+        """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
+        maps, found = self.inspector.score(images)
+        fused = fuse_scales(maps, list(self.calibration.levels))
+        return smooth(fused, self.inspector.settings.smoothing), found
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["_Loaded | _Failed"]:
         numbered = enumerate(images)
@@ -121,15 +115,18 @@ class Model:
 
     def _inspect_batch(self, batch: list["_Loaded"]) -> Iterator[tuple[Inspection, Picture]]:
         started = time.perf_counter()
-        images = normalise_light(torch.stack([loaded.prepared for loaded in batch]))
-        maps, neighbours = self.anomaly_maps(images)
+        images = self.light(torch.stack([loaded.prepared for loaded in batch]))
+        maps, found = self.anomaly_maps(images)
+        nearest = found.nearest()
         scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
         for index, loaded in enumerate(batch):
             original = (loaded.picture.shape[0], loaded.picture.shape[1])
             anomaly_map = maps[index].numpy()
             regions = find_regions(anomaly_map, self.calibration.outline, self.threshold)
-            defects = tuple(self._describe(region, index, neighbours, original) for region in regions)
+            defects = tuple(
+                self._describe(region, (nearest[0][index], nearest[1][index]), original) for region in regions
+            )
             yield (
                 Inspection(
                     image=loaded.name,
@@ -145,7 +142,7 @@ class Model:
                 loaded.picture,
             )
 
-    def _describe(self, region: Region, index: int, neighbours: ScaleScores, original: tuple[int, int]) -> Defect:
+    def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], original: tuple[int, int]) -> Defect:
         share = original[0] * original[1] / (self.size[0] * self.size[1])
         return Defect(
             box=scale_box(
@@ -155,26 +152,25 @@ class Model:
             peak=region.peak,
             mean=region.mean,
             severity=region.peak / self.threshold,
-            nearest_good=self._nearest_good(region.peak_at, index, neighbours),
+            nearest_good=self._nearest_good(region.peak_at, *nearest),
         )
 
-    def _nearest_good(self, at: tuple[int, int], index: int, neighbours: ScaleScores) -> NearestGood | None:
-        """The good patch nearest to the patch around a position (row, column) of the map."""
+    def _nearest_good(self, at: tuple[int, int], origins: Tensor, distances: Tensor) -> NearestGood | None:
+        """The good patch nearest to the patch around a position (row, column) of the map; h x w of one picture each."""
         memory = self.inspector.memories[0]
         stride = self.inspector.settings.query_step * memory.stride
-        grid = neighbours.nearest_origins.shape[1:]
         row, column = (
             min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
-            for place, length in zip(at, grid, strict=True)
+            for place, length in zip(at, origins.shape, strict=True)
         )
-        origin = int(neighbours.nearest_origins[index, row, column])
+        origin = int(origins[row, column])
         if origin < 0:
             return None
         number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
         top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
         picture = self.pictures[number]
         box = scale_box((top, top + memory.patch), (left, left + memory.patch), self.size, picture.size)
-        return NearestGood(picture.name, box, float(neighbours.nearest_distances[index, row, column]))
+        return NearestGood(picture.name, box, float(distances[row, column]))
 
 
 @dataclass(frozen=True)

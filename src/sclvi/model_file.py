@@ -15,23 +15,29 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from sclvi.data.good import TrainingPicture
+from sclvi.data.light import Light
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
-from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
+from sclvi.encoders.making import empty_inspecting_encoder
 from sclvi.errors import SclviError
 from sclvi.files import write_atomically
 from sclvi.memory.bank import MemoryBank
-from sclvi.model import Calibration, Model, TrainingPicture
-from sclvi.scoring.inspector import Inspector, ScaleMemory
+from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.scale import ScaleMemory
+from sclvi.model import Calibration, Model
+from sclvi.scoring.inspector import Inspector
 from sclvi.settings import Settings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Arrays = dict[str, NDArray[Any]]
 
 
-def fingerprint_of(inspector: Inspector, calibration: Calibration) -> str:
+def fingerprint_of(inspector: Inspector, light: Light, calibration: Calibration) -> str:
     """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
-    content = _digest(_arrays(inspector), {"calibration": asdict(calibration), "settings": _settings_json(inspector)})
+    content = _digest(
+        _arrays(inspector, light), {"calibration": asdict(calibration), "settings": _settings_json(inspector)}
+    )
     return content[:16]
 
 
@@ -41,7 +47,7 @@ def save(model: Model, path: Path) -> None:
     Raises:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
-    arrays = _arrays(model.inspector)
+    arrays = _arrays(model.inspector, model.light)
     content = {
         "format_version": FORMAT_VERSION,
         "fingerprint": model.fingerprint,
@@ -50,7 +56,12 @@ def save(model: Model, path: Path) -> None:
         "settings": _settings_json(model.inspector),
         "calibration": asdict(model.calibration),
         "memories": [
-            {"patch": memory.patch, "stride": memory.stride, "length": memory.length, "grid": memory.grid}
+            {
+                "patch": memory.patch,
+                "stride": memory.stride,
+                "length": memory.space and memory.space.length,
+                "grid": memory.grid,
+            }
             for memory in model.inspector.memories
         ],
         "pictures": [asdict(picture) for picture in model.pictures],
@@ -92,22 +103,14 @@ def load(path: str | Path) -> Model:
 
 
 def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
-    encoder = fold_batch_norm(DenseEncoder(content["channels"]).eval())
+    settings = Settings(**content["settings"])
+    encoder = empty_inspecting_encoder(settings.encoder, content["channels"])
     encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
-    memories = tuple(
-        ScaleMemory(
-            patch=known["patch"],
-            stride=known["stride"],
-            centre=torch.from_numpy(arrays[f"memory{number}.centre"]),
-            length=known["length"],
-            bank=MemoryBank.from_bytes(arrays.pop(f"memory{number}.index"), arrays[f"memory{number}.origins"]),
-            grid=(known["grid"][0], known["grid"][1]),
-        )
-        for number, known in enumerate(content["memories"])
-    )
+    memories = tuple(_build_memory(arrays, number, known) for number, known in enumerate(content["memories"]))
     calibration = content["calibration"]
     return Model(
-        inspector=Inspector(to_device(encoder, pick_device()), memories, Settings(**content["settings"])),
+        inspector=Inspector(to_device(encoder, pick_device()), memories, settings),
+        light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
         size=(content["size"][0], content["size"][1]),
         channels=content["channels"],
         calibration=Calibration(
@@ -122,12 +125,24 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
     )
 
 
-def _arrays(inspector: Inspector) -> Arrays:
+def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMemory:
+    """Takes the index out of `arrays`, so that it is not held twice."""
+    space = None
+    if known["length"] is not None:
+        space = CodeSpace(torch.from_numpy(arrays[f"memory{number}.centre"]), known["length"])
+    bank = MemoryBank.from_bytes(arrays.pop(f"memory{number}.index"), arrays[f"memory{number}.origins"])
+    return ScaleMemory(known["patch"], known["stride"], space, bank, (known["grid"][0], known["grid"][1]))
+
+
+def _arrays(inspector: Inspector, light: Light) -> Arrays:
     arrays: Arrays = {
         f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
     }
+    if light.mean is not None:
+        arrays["light.mean"] = light.mean.numpy()
     for number, memory in enumerate(inspector.memories):
-        arrays[f"memory{number}.centre"] = memory.centre.numpy()
+        if memory.space is not None:
+            arrays[f"memory{number}.centre"] = memory.space.centre.numpy()
         arrays[f"memory{number}.index"] = memory.bank.to_bytes()
         arrays[f"memory{number}.origins"] = memory.bank.origins
     return arrays

@@ -1,14 +1,33 @@
 """Everything that can be set, in one value that travels inside the model and on every result row."""
 
 import hashlib
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sclvi.context.losses import ALPHA
-from sclvi.scoring.affinity import LAMBDA
+from sclvi.context.pretexts import PRETEXTS
+from sclvi.encoders.interface import PATCH_SIZES
+from sclvi.memory.bank import Search
+from sclvi.scoring.affinity import LAMBDA, Fusion
 
+_SCORING_FIELDS = frozenset(
+    ("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step", "smoothing")
+)
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _known_pretext(name: str) -> str:
+    if name not in PRETEXTS:
+        raise ValueError(f"{name!r} is none of {', '.join(PRETEXTS)}")
+    return name
+
+
+def _on_every_map(strides: tuple[int, int]) -> tuple[int, int]:
+    if any(stride < 4 or stride > 32 or stride % 4 for stride in strides):
+        raise ValueError("strides must be multiples of 4 px from 4 to 32")
+    return strides
 
 
 class Settings(BaseModel):
@@ -19,21 +38,88 @@ class Settings(BaseModel):
     seed: int = 0
     size: tuple[int, int] | None = Field(None, description="working (height, width), px; None: short side, shape kept")
     short_side: int = Field(256, ge=64, le=4096, description="px, where no size is given")
+    light: Literal["picture", "mean"] = Field("picture", description="see `Light`: each picture by itself, or the mean")
+    encoder: Literal["dense", "paper"] = "dense"
+    start: Literal["procedural", "random"] = Field("procedural", description="weights that training starts from")
+    pretext: Annotated[str, AfterValidator(_known_pretext)] = "twelve"
     steps: int = Field(20, ge=0, description="steps of context learning, each of `batch` pictures in two views")
     batch: int = Field(4, ge=1)
     pairs: int = Field(512, ge=1, description="pairs per picture and scale in each step")
+    colour_shift: float = Field(0.1, ge=0, description="deviation added to each channel of a view, in units of `light`")
+    noise: float = Field(0.05, ge=0, description="deviation added to each value of a view, in units of `light`")
     encoder_rate: float = Field(2e-5, gt=0, description="learning rate of the encoder: it starts from good weights")
     classifier_rate: float = Field(1e-3, gt=0, description="learning rate of the classifiers: they start from nothing")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="of both learning rates")
+    weight_decay: float = Field(1e-4, ge=0)
     alpha: float = Field(ALPHA, ge=0, description="weight of the patch-SVDD loss, eq. 3")
+    memory_strides: Annotated[tuple[int, int], AfterValidator(_on_every_map)] = Field(
+        (4, 8), description="px between remembered patches of 32 and of 64 px"
+    )
+    memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
+    search: Search = Field("inverted", description="of the memory: inverted file, or every item")
+    fusion: Fusion = Field(
+        "affinity", description="of the nearest items: eq. 4 and 5, plain mean, or the nearest alone"
+    )
     eta: int = Field(10, ge=1, description="memory items that are fused, section 4.2")
     affinity_limit: float = Field(LAMBDA, gt=0, description="lambda of eq. 4")
-    memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
-    softness: float = Field(0.3, ge=0, description="of the length normalisation, in median lengths of a good code")
+    softness: float | None = Field(
+        0.3, ge=0, description="of the length normalisation, in median lengths of a good code; None: codes as they are"
+    )
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
-    smoothing: float = Field(2.0, gt=0, description="sigma of the map's Gaussian filter, px")
+    smoothing: float = Field(2.0, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
 
+    @model_validator(mode="after")
+    def _patches_cover_the_picture(self) -> Self:
+        for patch, stride in zip(PATCH_SIZES, self.memory_strides, strict=True):
+            if self.query_step * stride > patch:
+                raise ValueError(
+                    f"query_step {self.query_step} leaves gaps between {patch}-px patches {stride} px apart"
+                )
+        return self
+
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with any setting."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return _fingerprint(self.model_dump_json())
+
+    def training_fingerprint(self) -> str:
+        """The same, but only of the settings that change what the encoder learns."""
+        return _fingerprint(self.model_dump_json(exclude=set(_SCORING_FIELDS)))
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+Preset = Literal["default", "paper"]
+
+# What the paper says, and the authors' code where the paper is silent (docs/paper.md). The length is theirs: 400 epochs
+# of 100 passes over some 200 pictures in batches of 64; days on a CPU, so `--steps` shortens it and the result says so.
+_PAPER: Mapping[str, Any] = {
+    "size": (256, 256),
+    "light": "mean",
+    "encoder": "paper",
+    "start": "random",
+    "steps": 125_000,
+    "batch": 64,
+    "pairs": 1,
+    "colour_shift": 0.02,
+    "noise": 0.02,
+    "encoder_rate": 1e-4,
+    "classifier_rate": 1e-4,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "memory_strides": (4, 16),
+    "memory_mib": 4096,
+    "search": "exact",
+    "softness": None,
+    "query_step": 1,
+    "smoothing": 0.0,
+}
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {"default": {}, "paper": _PAPER}
+
+
+def preset(name: Preset, **changes: Any) -> Settings:  # noqa: ANN401  # pydantic checks the values
+    """The settings of a preset, with changes."""
+    return Settings(**{**PRESETS[name], **changes})

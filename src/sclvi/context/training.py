@@ -1,4 +1,4 @@
-"""Context learning (section 3.1): the loop that trains the encoder on the user's good pictures."""
+"""Context learning (section 3.1): the loop that trains an encoder on the user's good pictures, with any pretext."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,15 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
-from sclvi.context.pairs import Pairs, draw_pairs
-from sclvi.context.twelve import PositionClassifier
+from sclvi.context.moved import draw_moved_pairs
+from sclvi.context.places import CodeReader, Frame
+from sclvi.context.pretexts import PRETEXTS
+from sclvi.context.pretexts.base import Pretext
 from sclvi.context.views import two_views
 from sclvi.encoders.compute import reduced_precision
-from sclvi.encoders.dense import CODE_LENGTH, PATCH_SIZES, STRIDE, DenseEncoder
+from sclvi.encoders.interface import PATCH_SIZES, Encoder
 from sclvi.progress import Progress
 from sclvi.settings import Settings
 
-ImageLoader = Callable[[Tensor], Tensor]  # indices N -> light-normalised pictures N x C x H x W
+ImageLoader = Callable[[Tensor], Tensor]  # indices N -> pictures N x C x H x W, prepared by `Light`
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,11 @@ class TrainingStep:
 
     step: int
     loss: float
-    position_accuracy: float  # share of pairs whose position was told rightly, both scales together
+    accuracy: float | None  # share of the pretext's questions answered rightly, both scales together
 
 
 def train_encoder(
-    encoder: DenseEncoder, load: ImageLoader, count: int, settings: Settings, progress: Progress
+    encoder: Encoder, load: ImageLoader, count: int, settings: Settings, progress: Progress
 ) -> list[TrainingStep]:
     """Train `encoder` in place on `count` pictures and return the log.
 
@@ -38,25 +40,32 @@ def train_encoder(
     generator = torch.Generator().manual_seed(settings.seed)
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        classifiers = nn.ModuleList(PositionClassifier(CODE_LENGTH) for _ in PATCH_SIZES).to(device)
+        pretexts = nn.ModuleList(PRETEXTS[settings.pretext](encoder.channels) for _ in PATCH_SIZES).to(device)
     groups = [
-        {"params": encoder.parameters(), "lr": settings.encoder_rate},
-        {"params": classifiers.parameters(), "lr": settings.classifier_rate},
+        {"params": list(encoder.parameters()), "lr": settings.encoder_rate},
+        {"params": list(pretexts.parameters()), "lr": settings.classifier_rate},
     ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, settings.steps))
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    schedule = _schedule(optimiser, settings)
     log = []
     encoder.train()
     for step, indices in enumerate(_draw_batches(count, settings, generator), start=1):
-        loss, accuracy = _step_loss(encoder, classifiers, load(indices), settings, generator)
+        loss, accuracy = _step_loss(encoder, pretexts, load(indices), settings, generator)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
         log.append(TrainingStep(step, loss.item(), accuracy))
-        progress("learning context", step, settings.steps, f"positions right {accuracy:.0%}")
+        reached = f"loss {loss.item():.2f}" if accuracy is None else f"answers right {accuracy:.0%}"
+        progress("learning context", step, settings.steps, reached)
     encoder.eval()
     return log
+
+
+def _schedule(optimiser: torch.optim.Optimizer, settings: Settings) -> torch.optim.lr_scheduler.LRScheduler:
+    if settings.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, settings.steps))
+    return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1)
 
 
 def _draw_batches(count: int, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
@@ -70,44 +79,46 @@ def _draw_batches(count: int, settings: Settings, generator: torch.Generator) ->
 
 
 def _step_loss(
-    encoder: DenseEncoder, classifiers: nn.ModuleList, images: Tensor, settings: Settings, generator: torch.Generator
-) -> tuple[Tensor, float]:
+    encoder: Encoder, pretexts: nn.ModuleList, images: Tensor, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, float | None]:
     device = next(encoder.parameters()).device
-    views = torch.cat(two_views(images, generator)).to(device).contiguous(memory_format=torch.channels_last)
+    pair = two_views(images, encoder.placement - 1, settings.colour_shift, settings.noise, generator)
+    pretext_kind = PRETEXTS[settings.pretext]
+    views, changes = pretext_kind.change_views(torch.cat(pair), generator)
+    views = views.to(device).contiguous(memory_format=torch.channels_last)
+    losses: list[Tensor] = []
+    right: list[float] = []
     with reduced_precision(device):
-        codes_per_scale = encoder(views)
-    losses, correct = [], []
-    for codes, classifier, patch in zip(codes_per_scale, classifiers, PATCH_SIZES, strict=True):
-        loss, accuracy = _scale_loss(codes.float(), classifier, patch, settings, generator)
-        losses.append(loss)
-        correct.append(accuracy)
-    return torch.stack(losses).sum(), sum(correct) / len(correct)
+        for read, pretext, patch in zip(encoder.read(views), pretexts, PATCH_SIZES, strict=True):
+            assert isinstance(pretext, Pretext)
+            frame = Frame(len(views), views.shape[2], views.shape[3], patch, encoder.placement)
+            losses.append(_scale_loss(read, pretext, frame, changes, settings, generator, right))
+    return torch.stack(losses).sum(), sum(right) / len(right) if right else None
 
 
 def _scale_loss(
-    codes: Tensor, classifier: nn.Module, patch: int, settings: Settings, generator: torch.Generator
-) -> tuple[Tensor, float]:
-    """Eq. 3 on one scale; codes 2B x D x h x w, the first views of all pictures before the second ones."""
-    batch, height, width = len(codes) // 2, codes.shape[2], codes.shape[3]
-    rows = codes.permute(0, 2, 3, 1).flatten(0, 2)  # 2B h w x D
-    pairs = draw_pairs(settings.pairs * batch, (height, width), patch, STRIDE, generator)
-    first_at, second_at, moved_at = (index.to(codes.device) for index in _flat_indices(pairs, batch, height, width))
-    first = rows[first_at]
-    logits = classifier(first, rows[second_at])
-    classes = pairs.classes.to(codes.device)
-    accuracy = (logits.argmax(1) == classes).float().mean().item()
-    return total_loss(context_loss(logits, classes), patch_svdd_loss(first, rows[moved_at]), settings.alpha), accuracy
+    read: CodeReader,
+    pretext: Pretext,
+    frame: Frame,
+    changes: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    right: list[float],
+) -> Tensor:
+    """Eq. 3 on one scale; adds the share of right answers to `right`."""
+    count = settings.pairs * (frame.views // 2)
+    first, moved = draw_moved_pairs(count, frame, generator)
+    patch_svdd = patch_svdd_loss(read(first).float(), read(moved).float())
+    questions = pretext.draw(count, frame, changes, generator)
+    if not len(questions.answers):
+        return settings.alpha * patch_svdd
+    logits = pretext(tuple(read(places).float() for places in questions.patches)).float()
+    answers = questions.answers.to(logits.device)
+    right.append((logits.argmax(1) == answers).float().mean().item())
+    return total_loss(context_loss(logits, answers), patch_svdd, settings.alpha)
 
 
-def _flat_indices(pairs: Pairs, batch: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of the first patches (view 1), of the second ones (view 2), of the first ones moved a few px (view 2)."""
-    picture = torch.arange(len(pairs.classes)) % batch
-    first = (picture * height + pairs.first_rows) * width + pairs.first_columns
-    second = ((picture + batch) * height + pairs.second_rows) * width + pairs.second_columns
-    return first, second, first + batch * height * width
-
-
-def measure_statistics(encoder: DenseEncoder, batches: Iterator[Tensor]) -> None:
+def measure_statistics(encoder: nn.Module, batches: Iterator[Tensor]) -> None:
     """Replace the running statistics of batch normalisation by the plain mean over all given pictures."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:

@@ -3,25 +3,30 @@
 import torch
 from torch import Tensor
 
-MAX_SHIFT = 3  # px; with a map stride of 4 every offset between two patches can occur
-COLOUR_SHIFT = 0.1  # standard deviations of the light-normalised picture: 0.02 of full scale on usual contrast
-NOISE = 0.05
 
+def two_views(
+    images: Tensor, max_shift: int, colour_shift: float, noise: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Two crops of each picture, each with its own colour shift and noise; never shifted alike, unless max_shift is 0.
 
-def two_views(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two crops of each picture, shifted by 0 to 3 px and never the same, each with its own colour shift and noise.
+    Args:
+        images: B x C x H x W float, prepared by `Light`.
+        max_shift: px. An encoder that sees patches at multiples of 4 px alone meets every offset between two patches
+            when its views are shifted by 0 to 3 px.
+        colour_shift: standard deviation of what is added to each channel (section 3.1).
+        noise: standard deviation of what is added to each value.
 
-    B x C x H x W float, light-normalised -> two of B x C x (H - 3) x (W - 3).
+    Returns:
+        Two of B x C x (H - max_shift) x (W - max_shift).
     """
-    cells = (MAX_SHIFT + 1) ** 2
-    first, second = torch.randperm(cells, generator=generator)[:2].tolist()
-    return _view(images, divmod(first, MAX_SHIFT + 1), generator), _view(
-        images, divmod(second, MAX_SHIFT + 1), generator
-    )
+    width = max_shift + 1
+    cells = torch.randperm(width**2, generator=generator).tolist()
+    size = (images.shape[2] - max_shift, images.shape[3] - max_shift)
 
+    def view(cell: int) -> Tensor:
+        top, left = divmod(cell, width)
+        crop = images[:, :, top : top + size[0], left : left + size[1]]
+        colour = colour_shift * torch.randn((*images.shape[:2], 1, 1), generator=generator)
+        return crop + colour + noise * torch.randn(crop.shape, generator=generator)
 
-def _view(images: Tensor, shift: tuple[int, int], generator: torch.Generator) -> Tensor:
-    height, width = images.shape[2] - MAX_SHIFT, images.shape[3] - MAX_SHIFT
-    crop = images[:, :, shift[0] : shift[0] + height, shift[1] : shift[1] + width]
-    colour = COLOUR_SHIFT * torch.randn((*images.shape[:2], 1, 1), generator=generator)
-    return crop + colour + NOISE * torch.randn(crop.shape, generator=generator)
+    return view(cells[0]), view(cells[-1])

@@ -1,5 +1,7 @@
 """Light: brightness and contrast of a picture are a matter of the lamp, not of the part."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 _FLOOR = 1e-3  # a picture without contrast stays finite; 0.1 % of full scale is below the noise of an 8-bit camera
@@ -13,3 +15,14 @@ def normalise_light(images: Tensor) -> Tensor:
     mean = images.mean((1, 2, 3), keepdim=True)
     deviation = images.std((1, 2, 3), correction=0, keepdim=True)
     return (images - mean) / (deviation + _FLOOR)
+
+
+@dataclass(frozen=True)
+class Light:
+    """What is done to the light of a picture before it is encoded."""
+
+    mean: Tensor | None  # C x H x W, the mean good picture, which is subtracted; None: each picture by itself
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """B x C x H x W float 0..1 -> the same shape, as the encoder wants it."""
+        return normalise_light(images) if self.mean is None else images - self.mean

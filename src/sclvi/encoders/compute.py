@@ -6,6 +6,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from sclvi.encoders.interface import Encoder
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -31,9 +33,9 @@ def to_device(module: M, device: torch.device) -> M:
     return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
 
-def encode(encoder: nn.Module, images: Tensor) -> list[Tensor]:
-    """Codes per scale, B x 64 x h x w float32, of light-normalised images B x C x H x W; no gradient."""
+def encode(encoder: Encoder, images: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
+    """Codes per scale, B x 64 x h x w float32 (see `Encoder.encode_grid`), of B x C x H x W; no gradient."""
     device = next(encoder.parameters()).device
     images = images.to(device).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), reduced_precision(device):
-        return [codes.float() for codes in encoder(images)]
+        return [codes.float() for codes in encoder.encode_grid(images, strides)]

@@ -5,15 +5,15 @@ exactly the code that the patch cut out at (4 row, 4 column) would get by itself
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from sclvi.context.places import CodeReader, Places
 from sclvi.encoders.compute import to_device
+from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder
 
-STRIDE = 4
-CODE_LENGTH = 64
-PATCH_SIZES = (32, 64)
-MEMORY_STRIDES = (4, 8)  # px between remembered patches of each size (section 4: 4 and 16)
+STRIDE = 4  # px between neighbouring codes of the map
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -24,16 +24,18 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: in
     ]
 
 
-class DenseEncoder(nn.Module):
+class DenseEncoder(Encoder):
     """Main encoder for 32 x 32 patches, secondary encoder for 64 x 64 patches (section 3.1, Tables 5 and 6 in spirit).
 
     The secondary encoder joins the four 32 x 32 quarters of a 64 x 64 patch, as Table 6 does: a 2 x 2 convolution,
     dilated by one patch width (32 px = 8 positions of the map).
     """
 
+    name: ClassVar[str] = "dense"
+    placement: ClassVar[int] = STRIDE
+
     def __init__(self, channels: int = 3) -> None:
-        super().__init__()
-        self.channels = channels
+        super().__init__(channels)
         self.main = nn.Sequential(  #                        size of a 32-px patch on its way
             *_block(channels, 32, 4, stride=2),  #           32 -> 15
             *_block(32, 64, 3, stride=2),  #                 15 -> 7
@@ -66,10 +68,24 @@ class DenseEncoder(nn.Module):
         small = self.main(images)
         return small, self.secondary(small)
 
+    def encode_grid(self, images: Tensor, strides: tuple[int, ...]) -> tuple[Tensor, ...]:
+        steps = [stride // STRIDE for stride in strides]
+        return tuple(codes[:, :, ::step, ::step] for codes, step in zip(self(images), steps, strict=True))
 
-def patch_grid(size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
-    """How many patches of `patch` px, `stride` px apart, a picture of size (H, W) has: (rows, columns)."""
-    return (size[0] - patch) // stride + 1, (size[1] - patch) // stride + 1
+    def read(self, views: Tensor) -> tuple[CodeReader, ...]:
+        return tuple(_reader(codes) for codes in self(views))
+
+
+def _reader(codes: Tensor) -> CodeReader:
+    """Reads one map, V x D x h x w."""
+    height, width = codes.shape[2:]
+    rows = codes.permute(0, 2, 3, 1).flatten(0, 2)  # V h w x D
+
+    def read(places: Places) -> Tensor:
+        at = (places.views * height + places.tops // STRIDE) * width + places.lefts // STRIDE
+        return rows[at.to(rows.device)]
+
+    return read
 
 
 def adapt_channels(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sclvi.data.layouts import Item, find_layout, missing_masks
 from sclvi.data.reading import read_picture
-from sclvi.decision.inspection import Inspection
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.evaluation.metrics import evaluate_scores
@@ -43,36 +42,45 @@ def evaluate(
     Raises:
         SclviError: no test pictures; or a bad picture or missing mask without `on_skip`.
     """
-    layout = find_layout(Path(category))
-    if not layout.test:
-        raise SclviError(f"{category}: no test pictures; evaluation needs a category with test/ and labels")
-    for mask in missing_masks(layout):
-        error = SclviError(f"{mask}: mask is missing; its picture is left out of the pixel figures")
-        leave_out(str(mask), error, on_skip)
-    items = {str(item.path): item for item in layout.test if item.defect}
-    if not items:
-        raise SclviError(f"{category}: test pictures have no labels")
+    name, labelled = labelled_items(category, on_skip)
+    items = {str(item.path): item for item in labelled}
     started = time.perf_counter()
     inspecting = model.inspect(list(items), on_skip)
     inspections = list(track(inspecting, "inspecting", len(items), progress))
     seconds = time.perf_counter() - started
     peak = peak_memory_mib()  # before the figures are made, which is no part of inspecting
     kept = [items[inspection.image] for inspection in inspections]
-    figures = _figures(kept, inspections, model.size)
+    scores = [inspection.score for inspection in inspections]
+    figures = compare(kept, scores, [inspection.anomaly_map for inspection in inspections])
     figures["images_per_second"] = len(inspections) / seconds
     figures["peak_memory_mib"] = peak
     defective = sum(_is_defective(item) for item in kept)
-    return Evaluation(layout.name, figures, len(kept) - defective, defective)
+    return Evaluation(name, figures, len(kept) - defective, defective)
 
 
-def _figures(items: Sequence[Item], inspections: Sequence[Inspection], size: tuple[int, int]) -> Figures:
+def labelled_items(category: str | Path, on_skip: OnSkip | None = None) -> tuple[str, list[Item]]:
+    """Name and labelled test pictures of a category; errors as in `evaluate`."""
+    layout = find_layout(Path(category))
+    if not layout.test:
+        raise SclviError(f"{category}: no test pictures; evaluation needs a category with test/ and labels")
+    for mask in missing_masks(layout):
+        error = SclviError(f"{mask}: mask is missing; its picture is left out of the pixel figures")
+        leave_out(str(mask), error, on_skip)
+    items = [item for item in layout.test if item.defect]
+    if not items:
+        raise SclviError(f"{category}: test pictures have no labels")
+    return layout.name, items
+
+
+def compare(items: Sequence[Item], scores: Sequence[float], maps: Sequence[NDArray[np.float32]]) -> Figures:
+    """The metrics of scores and maps (H x W each, at one size) against the labels and masks of the items."""
     labels = np.array([_is_defective(item) for item in items])
-    scores = np.array([inspection.score for inspection in inspections])
     with_truth = [place for place, item in enumerate(items) if item.mask is not None or not _is_defective(item)]
-    has_masks = any(item.mask is not None for item in items)
-    masks = np.stack([_read_mask(items[place], size) for place in with_truth]) if has_masks else None
-    maps = np.stack([inspections[place].anomaly_map for place in with_truth]) if has_masks else None
-    return cast(Figures, evaluate_scores(labels, scores, masks, maps))
+    if not any(item.mask is not None for item in items):
+        return cast(Figures, evaluate_scores(labels, scores, None, None))
+    size = (maps[0].shape[0], maps[0].shape[1])
+    masks = np.stack([_read_mask(items[place], size) for place in with_truth])
+    return cast(Figures, evaluate_scores(labels, scores, masks, np.stack([maps[place] for place in with_truth])))
 
 
 def _is_defective(item: Item) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import faiss as _faiss
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones laid over them
 Index = Any  # any FAISS index
+Search = Literal["inverted", "exact"]
 
 _BYTES_PER_ITEM = 2 * 64 + 8 + 8 + 4  # half-precision code, FAISS id, place in its list, origin
 _FLAT_BELOW = 20_000  # items; an inverted file pays above
@@ -43,10 +44,10 @@ class MemoryBank:
         self.origins = origins
 
     @classmethod
-    def build(cls, codes: Tensor, origins: Tensor, seed: int) -> "MemoryBank":
-        """Build from N x D float codes and the N origins."""
+    def build(cls, codes: Tensor, origins: Tensor, seed: int, search: Search = "inverted") -> "MemoryBank":
+        """Build from N x D float codes and the N origins; `exact` looks at every item, however many there are."""
         length = codes.shape[1]
-        if len(codes) < _FLAT_BELOW:
+        if search == "exact" or len(codes) < _FLAT_BELOW:
             index = faiss.IndexScalarQuantizer(length, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2)
         else:
             lists = 2 ** round(math.log2(4 * math.sqrt(len(codes))))

@@ -1,4 +1,6 @@
-"""The space in which codes are compared: centred on the good codes, with a soft length normalisation."""
+"""The space in which codes are compared: as the encoder gives them, or centred and softly normalised in length."""
+
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -16,3 +18,25 @@ def soft_normalise(codes: Tensor, centre: Tensor, length: float) -> Tensor:
     """
     centred = codes - centre
     return centred / (centred.norm(dim=-1, keepdim=True) + length)
+
+
+@dataclass(frozen=True)
+class CodeSpace:
+    """One scale's space, measured on the good codes."""
+
+    centre: Tensor  # D float, mean of the good codes
+    length: float  # of `soft_normalise`, code units
+
+    @classmethod
+    def measure(cls, codes: Tensor, softness: float) -> "CodeSpace":
+        """From good codes N x D and the length in median lengths of a good code."""
+        centre = codes.mean(0)
+        length = softness * (codes - centre).norm(dim=1).median().item()
+        return cls(centre, max(length, _LEAST_LENGTH))
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """... x D -> ... x D."""
+        return soft_normalise(codes, self.centre, self.length)
+
+
+_LEAST_LENGTH = 1e-6  # pictures without any contrast have equal codes

@@ -5,75 +5,66 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sclvi.encoders.compute import encode
-from sclvi.encoders.dense import STRIDE, DenseEncoder
-from sclvi.memory.bank import MemoryBank
-from sclvi.memory.codespace import soft_normalise
-from sclvi.scoring.affinity import affinity, fuse_patterns, patch_scores
+from sclvi.encoders.interface import Encoder
+from sclvi.memory.bank import Neighbours
+from sclvi.memory.scale import ScaleMemory
+from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
 from sclvi.scoring.pixels import pixel_map
 from sclvi.settings import Settings
 
 
 @dataclass(frozen=True)
-class ScaleMemory:
-    """What is known of good patches of one size."""
+class Found:
+    """One scale's patches of B pictures, h x w each, and the memory items nearest to each."""
 
+    codes: Tensor  # B h w x D float
+    neighbours: Neighbours  # of B h w patches
+    grid: tuple[int, int, int]  # (B, h, w)
     patch: int  # px
-    stride: int  # px between remembered patches
-    centre: Tensor  # D float, mean of the good codes
-    length: float  # of the soft normalisation, code units
-    bank: MemoryBank
-    grid: tuple[int, int]  # (h, w) patches of one picture
+    stride: int  # px between the patches
+    size: tuple[int, int]  # (H, W) of the pictures, px
 
-    def codes(self, encoded: Tensor) -> Tensor:
-        """B x D x h x w as the encoder gives them -> B x h x w x D in the space of the memory."""
-        return soft_normalise(encoded.permute(0, 2, 3, 1), self.centre, self.length)
+    def nearest(self) -> tuple[Tensor, Tensor]:
+        """Origin (int64) and distance of each patch's nearest item, B x h x w each."""
+        near = self.neighbours
+        return near.origins[:, 0].view(self.grid), near.distances[:, 0].view(self.grid)
 
-
-@dataclass(frozen=True)
-class ScaleScores:
-    """One scale's view of B pictures."""
-
-    pixels: Tensor  # B x H x W float, eq. 7
-    nearest_origins: Tensor  # B x h x w int64: which good patch is nearest to each scored one
-    nearest_distances: Tensor  # B x h x w float
+    def pixels(self, fusion: Fusion, eta: int, limit: float) -> Tensor:
+        """Eq. 4 to 7 with the `eta` nearest of the items found -> B x H x W float."""
+        weights = fusion_weights(self.neighbours.distances[:, :eta], fusion, limit)
+        fused = fuse_patterns(weights, self.neighbours.codes[:, :eta])
+        return pixel_map(patch_scores(self.codes, fused).view(self.grid), self.patch, self.stride, self.size)
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """Scores light-normalised pictures of the working size."""
+    """Scores pictures of the working size, prepared by `Light`."""
 
-    encoder: DenseEncoder
+    encoder: Encoder
     memories: tuple[ScaleMemory, ...]
     settings: Settings
 
-    def score(self, images: Tensor, without_picture: int | None = None) -> list[ScaleScores]:
-        """Per scale, the scores of B x C x H x W float pictures.
+    def search(self, images: Tensor, eta: int, without_picture: int | None = None) -> list[Found]:
+        """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
 
         Args:
             without_picture: training picture whose own patches are not looked at, to see it as if it were new.
         """
         size = (images.shape[2], images.shape[3])
-        encoded = encode(self.encoder, images)
-        return [
-            self._score_scale(memory, codes.cpu(), size, without_picture)
-            for memory, codes in zip(self.memories, encoded, strict=True)
-        ]
+        strides = tuple(self.settings.query_step * memory.stride for memory in self.memories)
+        found = []
+        for memory, encoded, stride in zip(self.memories, encode(self.encoder, images, strides), strides, strict=True):
+            codes = memory.codes(encoded.cpu())
+            batch, height, width, length = codes.shape
+            patches = memory.grid[0] * memory.grid[1]
+            without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
+            rows = codes.view(-1, length)
+            neighbours = memory.bank.search(rows, eta, without)
+            found.append(Found(rows, neighbours, (batch, height, width), memory.patch, stride, size))
+        return found
 
-    def _score_scale(
-        self, memory: ScaleMemory, encoded: Tensor, size: tuple[int, int], without_picture: int | None
-    ) -> ScaleScores:
-        stride = self.settings.query_step * memory.stride  # px
-        step = stride // STRIDE
-        codes = memory.codes(encoded[:, :, ::step, ::step])  # B x h x w x D
-        grid = codes.shape[:3]
-        queries = codes.reshape(-1, codes.shape[3])
-        patches = memory.grid[0] * memory.grid[1]
-        without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
-        near = memory.bank.search(queries, self.settings.eta, without)
-        fused = fuse_patterns(affinity(near.distances, self.settings.affinity_limit), near.codes)
-        scores = patch_scores(queries, fused).view(grid)
-        return ScaleScores(
-            pixel_map(scores, memory.patch, stride, size),
-            near.origins[:, 0].view(grid),
-            near.distances[:, 0].view(grid),
-        )
+    def score(self, images: Tensor, without_picture: int | None = None) -> tuple[list[Tensor], Found]:
+        """Per scale, the map of each picture, B x H x W float (eq. 7); and what was found at the smallest scale."""
+        settings = self.settings
+        found = self.search(images, settings.eta, without_picture)
+        return [scale.pixels(settings.fusion, settings.eta, settings.affinity_limit) for scale in found], found[0]

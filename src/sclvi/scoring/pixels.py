@@ -38,7 +38,9 @@ def _cover_weights(count: int, patch: int, stride: int, length: int) -> Tensor:
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur with reflected border; B x H x W -> the same."""
+    """Gaussian blur with reflected border; B x H x W -> the same. `sigma` in px, 0: the maps as they are."""
+    if sigma == 0:
+        return maps
     radius = round(3 * sigma)
     positions = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
     kernel = torch.exp(-(positions**2) / (2 * sigma**2))

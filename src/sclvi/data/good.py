@@ -1,0 +1,91 @@
+"""The good pictures of one kind of part, read and brought to one size."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sclvi.data.layouts import find_layout
+from sclvi.data.preparing import prepare, working_size
+from sclvi.data.sources import Picture, Source, read_source, source_name
+from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.progress import Progress, track
+
+
+@dataclass(frozen=True)
+class TrainingPicture:
+    """A good picture that the memory knows."""
+
+    name: str
+    size: tuple[int, int]  # (height, width), original px
+
+
+@dataclass(frozen=True)
+class GoodPictures:
+    """What a model learns from."""
+
+    images: Tensor  # N x C x H x W float32, 0..1
+    size: tuple[int, int]  # (H, W), the working size
+    pictures: tuple[TrainingPicture, ...]  # N
+    fingerprint: str  # of the pixels as prepared
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
+
+
+def read_good(
+    good: str | Path | Sequence[Source],
+    size: tuple[int, int] | None,
+    short_side: int,
+    progress: Progress,
+    on_skip: OnSkip | None,
+) -> GoodPictures:
+    """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
+
+    Args:
+        size: working (height, width), px; None: the pictures' usual shape with `short_side` px.
+
+    Raises:
+        SclviError: nothing to learn from, or a bad picture without `on_skip`.
+    """
+    sources = [item.path for item in find_layout(Path(good)).train] if isinstance(good, str | Path) else list(good)
+    read: list[tuple[str, Picture]] = []
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.map(_try_read, enumerate(sources))
+        for name, result in track(reading, "reading pictures", len(sources), progress):
+            if isinstance(result, SclviError):
+                leave_out(name, result, on_skip)
+            else:
+                read.append((name, result))
+    if not read:
+        raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
+    size = size or working_size([_size(picture) for _, picture in read], short_side)
+    channels = max(picture.shape[2] for _, picture in read)
+    channels = 3 if channels == 4 else channels  # alpha is dropped
+    known, prepared = [], []
+    for name, picture in read:
+        try:
+            prepared.append(prepare(picture, size, channels))
+            known.append(TrainingPicture(name, _size(picture)))
+        except SclviError as error:
+            leave_out(name, SclviError(f"{name}: {error}"), on_skip)
+    images = torch.stack(prepared)
+    return GoodPictures(images, size, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.shape[0], picture.shape[1]
+
+
+def _try_read(numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:
+    number, source = numbered
+    name = source_name(number, source)
+    try:
+        return name, read_source(source)
+    except SclviError as error:
+        return name, error
