@@ -5,13 +5,16 @@ import os
 import sys
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
 from sclvi.console import Skipped, errors, output, progress_bars
 from sclvi.errors import SclviError
+
+if TYPE_CHECKING:
+    from sclvi.settings import Settings
 
 
 class Exit(IntEnum):
@@ -98,6 +101,8 @@ def train(
     options = {"steps": steps, "memory_mib": memory_mib, **shape}
     options = {name: value for name, value in options.items() if value is not None}
     settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, **options)
+    if preset is PresetChoice.PAPER and not quiet:
+        _say_cost(good, settings)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
         model = train_model(good, settings, progress, skipped)
@@ -259,6 +264,14 @@ def demo(
         if not quiet:
             output.print(figures_table(result.evaluation))
         output.print(f"{result.evaluation.category} report: {result.report.resolve()}")
+
+
+def _say_cost(good: Path, settings: "Settings") -> None:
+    """The paper's encoder takes days on a CPU: say so before it starts."""
+    from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
+
+    seconds = measure_cost(good, settings).cell(settings.steps, count_pictures(good))
+    errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
 
 
 def _check_writable(path: Path) -> None:

@@ -23,9 +23,9 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())  # no public query yet; 5 x slower than fp32 where it is absent
 
 
-def reduced_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Autocast to bf16 where the hardware has it, else nothing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+def reduced_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[None]:
+    """Autocast to bf16 where it is wanted and the hardware has it, else nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bf16(device))
 
 
 def to_device(module: M, device: torch.device) -> M:
@@ -37,5 +37,5 @@ def encode(encoder: Encoder, images: Tensor, strides: tuple[int, ...]) -> list[T
     """Codes per scale, B x 64 x h x w float32 (see `Encoder.encode_grid`), of B x C x H x W; no gradient."""
     device = next(encoder.parameters()).device
     images = images.to(device).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), reduced_precision(device):
+    with torch.inference_mode(), reduced_precision(device, wanted=not encoder.inspects_exactly):
         return [codes.float() for codes in encoder.encode_grid(images, strides)]

@@ -33,6 +33,7 @@ class DenseEncoder(Encoder):
 
     name: ClassVar[str] = "dense"
     placement: ClassVar[int] = STRIDE
+    inspects_exactly: ClassVar[bool] = False
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__(channels)

@@ -16,6 +16,7 @@ class Encoder(nn.Module, ABC):
 
     name: ClassVar[str]
     placement: ClassVar[int]  # px: patches can be had at multiples of this
+    inspects_exactly: ClassVar[bool]  # in float32 even where bf16 is faster
 
     def __init__(self, channels: int) -> None:
         super().__init__()

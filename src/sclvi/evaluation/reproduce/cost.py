@@ -31,7 +31,7 @@ class Cost:
 
 
 def measure_cost(category: Path, settings: Settings) -> Cost:
-    """Train and encode a little with these settings on the first pictures of a category."""
+    """Train and encode a little with these settings on the first pictures of a category or folder."""
     first = [item.path for item in find_layout(category).train][: settings.batch]
     good = read_good(first, settings.size, settings.short_side, silent, None)
     images = measure_light(good.images, settings)(good.images)
@@ -54,3 +54,11 @@ def count_pictures(category: Path) -> int:
     """Good and test pictures of a category."""
     layout = find_layout(category)
     return len(layout.train) + len(layout.test)
+
+
+def spoken(seconds: float) -> str:
+    """A duration in the unit a person would use."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

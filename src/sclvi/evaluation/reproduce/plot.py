@@ -27,6 +27,18 @@ _LEAST_RANGE = 1.0  # percent points that a panel spans at least: differences be
 _MARGIN = 0.08  # of a panel's range, above and below
 
 
+def check_plotting() -> None:
+    """To be called before hours of work that end in a plot.
+
+    Raises:
+        SclviError: matplotlib is missing.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise SclviError("drawing the plot needs matplotlib: pip install 'sclvi[research]'") from error
+
+
 def plot_eta(rows: Rows, path: Path) -> None:
     """Draw figure 3 into a PNG file: detection left, segmentation right.
 
@@ -41,11 +53,9 @@ def plot_eta(rows: Rows, path: Path) -> None:
         SclviError: matplotlib is missing, the rows were made in several ways, no category and seed has every eta in
             both fusions, or `path` cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SclviError("drawing the plot needs matplotlib: pip install 'sclvi[research]'") from error
+    check_plotting()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     if len(ways := by_way(rows)) > 1:
         raise SclviError(f"a plot shows rows made in one way, and these were made in {len(ways)}: {'; '.join(ways)}")

@@ -8,8 +8,9 @@ from typing import Any
 from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cell import measure_cell
 from sclvi.evaluation.reproduce.comparison import write_comparison
-from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost
+from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
 from sclvi.evaluation.reproduce.plan import PLANS, EncoderName, What, settings_for
+from sclvi.evaluation.reproduce.plot import check_plotting
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.progress import Progress, silent
 from sclvi.settings import Settings
@@ -57,6 +58,8 @@ def reproduce(
         SclviError: no such category, a bad picture, or rows of another shape in `out`.
     """
     plan = PLANS[what]
+    if what == "figure3":
+        check_plotting()
     folders = find_categories(data, categories)
     changes = dict(changes or {})
     chosen = [pretext for pretext in plan.pretexts if pretexts is None or pretext in pretexts]
@@ -74,7 +77,7 @@ def reproduce(
     seconds = sum(cost.cell(cell.settings.steps, count_pictures(cell.category)) for cell in waiting)
     say(
         f"{what}: {len(waiting)} of {len(cells)} trainings to do, {cells[0].settings.steps} steps each; about "
-        f"{_duration(seconds)} for learning and encoding on this machine, and the searches"
+        f"{spoken(seconds)} for learning and encoding on this machine, and the searches"
     )
     for number, cell in enumerate(waiting):
         progress(what, number, len(waiting), f"{cell.category.name}, {cell.settings.pretext}")
@@ -148,11 +151,3 @@ def _measure(
 
 def _cell_text(value: float | None) -> str:
     return "" if value is None else str(value)
-
-
-def _duration(seconds: float) -> str:
-    """In the unit a person would use."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
