@@ -3,21 +3,33 @@
     python -m benchmarks.tables
 
 A block starts with `<!-- figures: FILE.csv COLUMN ... -->` and ends with `<!-- end figures -->`; nobody types between.
+`<!-- figures: WHAT -->`, WHAT as in `sclvi reproduce`, holds the comparison with what the paper published.
 """
 
 import csv
 import re
 from pathlib import Path
 
+from sclvi.evaluation.reproduce.comparison import comparison
+from sclvi.evaluation.reproduce.plan import PLANS
+from sclvi.evaluation.rows import read_rows
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 _BLOCK = re.compile(r"(<!-- figures: (\S+\.csv) ([\w ]+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
+_REPRODUCED = re.compile(rf"(<!-- figures: ({'|'.join(PLANS)}) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 _PERCENT = ("auroc", "aupro", "f1", "_ap", "rate")
 
 
 def fill(text: str) -> str:
     """The document with each block made anew."""
-    return _BLOCK.sub(lambda found: found[1] + _table(RESULTS / found[2], found[3].split()) + found[4], text)
+    text = _BLOCK.sub(lambda found: found[1] + _table(RESULTS / found[2], found[3].split()) + found[4], text)
+    return _REPRODUCED.sub(lambda found: found[1] + _comparison(found[2]) + found[3], text)
+
+
+def _comparison(what: str) -> str:
+    (known,) = (name for name in PLANS if name == what)
+    return comparison(known, read_rows(RESULTS / PLANS[known].file))
 
 
 def _table(path: Path, columns: list[str]) -> str:
