@@ -32,6 +32,6 @@ def draw_moved_pairs(count: int, frame: Frame, generator: torch.Generator) -> tu
 
 
 def _inside(start: torch.Tensor, move: torch.Tensor, last: int) -> torch.Tensor:
-    """start + move, or start - move where that lies outside 0..last."""
+    """start + move, or start - move where that lies outside 0..last, or as far as it goes in a view without room."""
     moved = start + move
-    return torch.where((moved < 0) | (moved > last), start - move, moved)
+    return torch.where((moved < 0) | (moved > last), start - move, moved).clamp(0, last)

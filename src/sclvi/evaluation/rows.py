@@ -34,7 +34,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """All rows of a CSV file, none where it does not exist."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -49,14 +49,14 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     if path.exists():
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             older = next(csv.reader(file), [])
         if older != columns:
             raise SclviError(f"{path}: has other columns than {', '.join(columns)}; move it away first")
     else:
         writer.writeheader()
     writer.writerows(rows)
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         file.write(text.getvalue())
 
 

@@ -12,10 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 
 from sclvi.data.good import read_good
+from sclvi.data.layouts import GOOD, Item
 from sclvi.data.preparing import prepare
 from sclvi.data.reading import read_picture
+from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import empty_inspecting_encoder
+from sclvi.errors import SclviError
 from sclvi.evaluation.evaluate import Figures, compare, labelled_items
 from sclvi.evaluation.reproduce.plan import Scoring
 from sclvi.files import write_atomically
@@ -49,12 +52,12 @@ def measure_cell(
     Raises:
         SclviError: a picture or mask is missing or broken; a table with gaps would not be the paper's.
     """
+    items = scored_items(category)
     good = read_good(category, settings.size, settings.short_side, progress, None)
     light = measure_light(good.images, settings)
     images = light(good.images)
     encoder, minutes = _learn_or_load(category.name, images, good.fingerprint, settings, cache, progress)
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), settings)
-    _, items = labelled_items(category)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
     for item in track(items, "scoring", len(items), progress):
         image = light(prepare(read_picture(item.path), good.size, good.channels)[None])
@@ -65,6 +68,21 @@ def measure_cell(
         for scoring, scored in maps.items()
     }
     return CellResult(figures, minutes, len(images), len(items))
+
+
+def scored_items(category: Path) -> list[Item]:
+    """The test pictures that the figures are made of.
+
+    Raises:
+        SclviError: no labels, only one of good and defective, or a defective picture without a mask.
+    """
+    _, items = labelled_items(category, lambda name, error: None)  # a missing mask is told of below
+    if len({item.defect == GOOD for item in items}) < 2:
+        raise SclviError(f"{category}: AUROC needs both good and defective test pictures")
+    for item in items:
+        if item.defect != GOOD and item.mask is None:
+            raise SclviError(f"{item.path}: has no mask in {category / 'ground_truth'}; pixel AUROC needs one")
+    return items
 
 
 def score_in_ways(
@@ -86,7 +104,7 @@ def _learn_or_load(
     key = hashlib.sha256(f"{settings.training_fingerprint()} {data_fingerprint}".encode()).hexdigest()[:12]
     path = cache / f"{category}-{settings.encoder}-{settings.pretext}-seed{settings.seed}-{key}.safetensors"
     if path.exists():
-        encoder = empty_inspecting_encoder(settings.encoder, images.shape[1])
+        encoder = to_device(empty_inspecting_encoder(settings.encoder, images.shape[1]), pick_device())
         with safe_open(path, "pt") as file:
             encoder.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
             return encoder, float(file.metadata()["minutes"])

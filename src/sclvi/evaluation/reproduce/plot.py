@@ -34,7 +34,7 @@ def check_plotting() -> None:
         SclviError: matplotlib is missing.
     """
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise SclviError("drawing the plot needs matplotlib: pip install 'sclvi[research]'") from error
 

@@ -1,14 +1,17 @@
 """`sclvi reproduce`: run what a table or figure takes, cell by cell, and set it beside what was published."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sclvi.errors import SclviError
-from sclvi.evaluation.reproduce.cell import measure_cell
+from sclvi.evaluation.reproduce.cell import measure_cell, scored_items
 from sclvi.evaluation.reproduce.comparison import write_comparison
 from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
+from sclvi.evaluation.reproduce.markdown import Rows
 from sclvi.evaluation.reproduce.plan import PLANS, EncoderName, What, settings_for
 from sclvi.evaluation.reproduce.plot import check_plotting
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
@@ -55,30 +58,44 @@ def reproduce(
         The files written.
 
     Raises:
-        SclviError: no such category, a bad picture, or rows of another shape in `out`.
+        SclviError: no such category or pretext, test pictures without labels or masks, a bad picture, or rows of
+            another shape in `out`.
     """
     plan = PLANS[what]
     if what == "figure3":
         check_plotting()
+    if budget_minutes is not None and not 0 < budget_minutes < math.inf:
+        raise SclviError(f"a budget of {budget_minutes} minutes: more than 0 is needed")
+    chosen = choose_pretexts(what, pretexts)
     folders = find_categories(data, categories)
-    changes = dict(changes or {})
-    chosen = [pretext for pretext in plan.pretexts if pretexts is None or pretext in pretexts]
-    cost = measure_cost(folders[0], settings_for(encoder, chosen[0], seeds[0], changes))
-    if budget_minutes is not None:
-        changes["steps"] = max(1, round(60 * budget_minutes / cost.step))
+    for folder in folders:
+        scored_items(folder)  # says now, not after hours of training, that the figures cannot be made
+    _make_folder(out)
     rows_file = out / plan.file
+    rows = read_rows(rows_file)
+    changes = dict(changes or {})
+    first = settings_for(encoder, chosen[0], seeds[0], changes)
+    cost = cache(lambda: measure_cost(folders[0], first))
+    if budget_minutes is not None:
+        if "steps" in changes:
+            raise SclviError("a budget sets the number of steps; give one of both")
+        steps = _steps_begun(rows, first, budget_minutes)
+        changes["steps"] = steps or max(1, round(60 * budget_minutes / cost().step))
     cells = [
         _Cell(folder, settings_for(encoder, pretext, seed, changes))
-        for seed in seeds
+        for seed in dict.fromkeys(seeds)
         for folder in folders
         for pretext in chosen
     ]
-    waiting = [cell for cell in cells if not _is_done(cell, read_rows(rows_file), budget_minutes)]
-    seconds = sum(cost.cell(cell.settings.steps, count_pictures(cell.category)) for cell in waiting)
-    say(
-        f"{what}: {len(waiting)} of {len(cells)} trainings to do, {cells[0].settings.steps} steps each; about "
-        f"{spoken(seconds)} for learning and encoding on this machine, and the searches"
-    )
+    waiting = [cell for cell in cells if not _is_done(cell, rows)]
+    if not waiting:
+        say(f"{what}: all {len(cells)} trainings are done")
+    else:
+        seconds = sum(cost().cell(cell.settings.steps, count_pictures(cell.category)) for cell in waiting)
+        say(
+            f"{what}: {len(waiting)} of {len(cells)} trainings to do, steps in each: {cells[0].settings.steps}; about "
+            f"{spoken(seconds)} for learning and encoding on this machine, and the searches"
+        )
     for number, cell in enumerate(waiting):
         progress(what, number, len(waiting), f"{cell.category.name}, {cell.settings.pretext}")
         append_rows(rows_file, _measure(cell, what, out, budget_minutes, progress))
@@ -86,37 +103,58 @@ def reproduce(
     return [rows_file, *write_comparison(what, out)]
 
 
+def choose_pretexts(what: What, names: Sequence[str] | None) -> list[str]:
+    """The named pretexts, or all, in the order of the table.
+
+    Raises:
+        SclviError: one is none of the table's, or none is named.
+    """
+    known = PLANS[what].pretexts
+    if names is None:
+        return list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise SclviError(f"pretext {', '.join(unknown)!r}: {what} has {', '.join(known)}")
+    return [name for name in known if name in names]
+
+
 def find_categories(data: Path, names: Sequence[str] | None) -> list[Path]:
-    """Folders of the named categories, or of all, in order of their names.
+    """Folders of the named categories, each once, or of all, in order of their names.
 
     Raises:
         SclviError: one is not there, or there are none.
     """
     if names is not None:
-        folders = [data / name for name in names]
+        folders = [data / name for name in dict.fromkeys(names)]
         for folder in folders:
             if not (folder / "train" / "good").is_dir():
                 raise SclviError(f"{folder}: no category in the MVTec layout (no train/good)")
-        return folders
-    folders = sorted(path.parents[1] for path in data.glob("*/train/good"))
+    else:
+        folders = sorted(path.parents[1] for path in data.glob("*/train/good"))
     if not folders:
         raise SclviError(f"{data}: no categories in the MVTec layout (NAME/train/good)")
     return folders
 
 
-def _is_done(cell: _Cell, rows: Sequence[Mapping[str, str]], budget_minutes: float | None) -> bool:
-    settings = cell.settings
-    known = {
-        "category": cell.category.name,
-        "pretext": settings.pretext,
-        "seed": str(settings.seed),
-        "encoder": settings.encoder,
-        "light": settings.light,
-        "budget_minutes": _cell_text(budget_minutes),
-    }
-    if budget_minutes is None:  # with a budget, the number of steps depends on the machine's day
-        known["settings"] = settings.fingerprint()
-    return any(all(row.get(name) == value for name, value in known.items()) for row in rows)
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SclviError(f"{path}: cannot be made a folder ({error.strerror})") from None
+
+
+def _steps_begun(rows: Rows, settings: Settings, budget_minutes: float) -> int | None:
+    """Steps of a table that was begun with this budget: on a slower day they stay the same."""
+    begun = (settings.encoder, str(settings.batch), str(budget_minutes))
+    for row in rows:
+        if (row.get("encoder"), row.get("batch"), row.get("budget_minutes")) == begun:
+            return int(row["steps"])
+    return None
+
+
+def _is_done(cell: _Cell, rows: Rows) -> bool:
+    known = (cell.category.name, cell.settings.fingerprint())
+    return any((row.get("category"), row.get("settings")) == known for row in rows)
 
 
 def _measure(
@@ -124,6 +162,7 @@ def _measure(
 ) -> list[dict[str, Any]]:
     settings, scorings = cell.settings, PLANS[what].scorings
     result = measure_cell(cell.category, settings, scorings, out / "encoders", progress)
+    made = provenance()
     return [
         {
             "pretext": settings.pretext,
@@ -138,16 +177,12 @@ def _measure(
             "light": settings.light,
             "steps": settings.steps,
             "batch": settings.batch,
-            "budget_minutes": _cell_text(budget_minutes),
+            "budget_minutes": "" if budget_minutes is None else str(budget_minutes),
             "memory_strides": " ".join(map(str, settings.memory_strides)),
             "train_images": result.train_images,
             "test_images": result.test_images,
             "settings": settings.fingerprint(),
-            **provenance(),
+            **made,
         }
         for scoring in scorings
     ]
-
-
-def _cell_text(value: float | None) -> str:
-    return "" if value is None else str(value)
