@@ -101,6 +101,8 @@ def lasting(rows):
 def again(data, out, **options):
     """Table 1 as in the fixture but for seed 1, with changes."""
     changes = {**CHANGES, **options.pop("changes", {})}
+    if "budget_minutes" in options:
+        del changes["steps"]
     return reproduce("table1", data, out, **{"pretexts": ["twelve", "none"], "changes": changes, **options})
 
 

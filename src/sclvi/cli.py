@@ -270,7 +270,8 @@ def _say_cost(good: Path, settings: "Settings") -> None:
     """The paper's encoder takes days on a CPU: say so before it starts."""
     from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
 
-    seconds = measure_cost(good, settings).cell(settings.steps, count_pictures(good))
+    cost = measure_cost(good, settings, lambda name, error: None)  # training tells of bad pictures
+    seconds = cost.cell(settings.steps, count_pictures(good))
     errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
 
 

@@ -11,6 +11,7 @@ from sclvi.data.good import read_good
 from sclvi.data.layouts import find_layout
 from sclvi.encoders.compute import encode
 from sclvi.encoders.making import new_encoder
+from sclvi.errors import OnSkip
 from sclvi.learn import measure_light
 from sclvi.progress import silent
 from sclvi.settings import Settings
@@ -30,10 +31,10 @@ class Cost:
         return steps * self.step + pictures * self.picture
 
 
-def measure_cost(category: Path, settings: Settings) -> Cost:
+def measure_cost(category: Path, settings: Settings, on_skip: OnSkip | None = None) -> Cost:
     """Train and encode a little with these settings on the first pictures of a category or folder."""
     first = [item.path for item in find_layout(category).train][: settings.batch]
-    good = read_good(first, settings.size, settings.short_side, silent, lambda name, error: None)
+    good = read_good(first, settings.size, settings.short_side, silent, on_skip)
     images = measure_light(good.images, settings)(good.images)
     encoder = new_encoder(settings, good.channels)
     times: list[float] = []
