@@ -155,6 +155,17 @@ def test_figure_3_scores_each_encoder_of_table_1_in_sixteen_ways(data, copy, tra
         assert len({row["pixel_auroc"] for row in cells.values()}) > 8  # eta and fusion tell
 
 
+def test_what_figure_3_has_measured_is_not_measured_again_for_table_2(data, copy, monkeypatch):
+    reproduce("table2", data, copy, categories=["pins"], changes=CHANGES)
+    (measured,) = read(copy / "overall.csv")
+    (copy / "overall.csv").unlink()
+    pytest.importorskip("matplotlib")
+    reproduce("figure3", data, copy, categories=["pins"], changes=CHANGES)
+    monkeypatch.setattr(run, "measure_cell", None)
+    reproduce("table2", data, copy, categories=["pins"], changes=CHANGES)
+    assert read(copy / "overall.csv") == [measured]
+
+
 def test_tables_2_and_3_are_made_of_the_same_rows(data, copy, trainings):
     """Of "twelve" alone, with the affinity of ten items."""
     assert reproduce("table2", data, copy, changes=CHANGES) == [copy / "overall.csv", copy / "table2.md"]

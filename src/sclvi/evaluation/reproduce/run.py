@@ -98,7 +98,7 @@ def reproduce(
         )
     for number, cell in enumerate(waiting):
         progress(what, number, len(waiting), f"{cell.category.name}, {cell.settings.pretext}")
-        append_rows(rows_file, _measure(cell, what, out, budget_minutes, progress))
+        append_rows(rows_file, _known(cell, what, out) or _measure(cell, what, out, budget_minutes, progress))
     progress(what, len(waiting), len(waiting))
     return [rows_file, *write_comparison(what, out)]
 
@@ -155,6 +155,15 @@ def _steps_begun(rows: Rows, settings: Settings, budget_minutes: float) -> int |
 def _is_done(cell: _Cell, rows: Rows) -> bool:
     known = (cell.category.name, cell.settings.fingerprint())
     return any((row.get("category"), row.get("settings")) == known for row in rows)
+
+
+def _known(cell: _Cell, what: What, out: Path) -> list[Mapping[str, str]]:
+    """The cell's rows where another table or figure in `out` has measured all of them; else none."""
+    files = {plan.file for plan in PLANS.values()}
+    rows = [row for file in sorted(files) for row in read_rows(out / file) if _is_done(cell, [row])]
+    known = {(row["fusion"], row["eta"]): row for row in rows}
+    wanted = [(scoring.fusion, str(scoring.eta)) for scoring in PLANS[what].scorings]
+    return [known[scoring] for scoring in wanted] if all(scoring in known for scoring in wanted) else []
 
 
 def _measure(
