@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sclvi.evaluation.reproduce.markdown import Rows, eta_table, overall_table, own_table, pretext_table
+from sclvi.evaluation.reproduce.figures import Rows
+from sclvi.evaluation.reproduce.markdown import eta_table, overall_table, own_table, pretext_table
 from sclvi.evaluation.reproduce.plan import PLANS, What
 from sclvi.evaluation.reproduce.plot import plot_eta
 from sclvi.evaluation.rows import read_rows

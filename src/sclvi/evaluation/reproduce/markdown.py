@@ -1,40 +1,39 @@
 """Result rows beside the published figures, as Markdown tables.
 
-A row is what `csv.DictReader` gives: `image_auroc` and `pixel_auroc` are fractions of 1, empty where undefined. All
-tables show percent. A mean takes in only what all its columns have, so that like stands beside like; rows made in
-another way (encoder, light, steps, ...) make a table of their own.
+All tables show percent; rows made in another way (encoder, light, steps, ...) make a table of their own.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 
-from sclvi.errors import SclviError
-from sclvi.evaluation.reproduce.published import PAPER_NAME, SUMMARIES, published
-
-Rows = Sequence[Mapping[str, str]]
-Seeds = Mapping[str, float]  # percent by seed
+from sclvi.evaluation.reproduce.figures import (
+    COLUMN,
+    FUSIONS,
+    Rows,
+    Seeds,
+    by_category,
+    by_seed,
+    by_way,
+    categories_of,
+    eta_curves,
+    in_order,
+    mean_over,
+    of_method,
+    of_our_method,
+    over_seeds,
+    percentages,
+    seed_means,
+    spread,
+)
+from sclvi.evaluation.reproduce.published import PAPER_NAME, published
 
 NO_ROWS = "No rows yet."
-FUSIONS = {
-    "affinity": "affinity",
-    "mean": "plain average",
-}  # eq. 5, and the curve the paper sets against it in figure 3
 
-_COLUMN = {"detection": "image_auroc", "segmentation": "pixel_auroc"}
 _NAME = {"detection": "Image AUROC", "segmentation": "Pixel AUROC"}
 _PRETEXTS_TABLE = {"detection": 7, "segmentation": 8}
 _OVERALL_TABLE = {"detection": 2, "segmentation": 3}
 _DIFFERENCE = "Difference: ours minus paper, before rounding."
 _SPREAD = "Spread: largest minus smallest of the seeds."
-_WAY = {  # columns that tell how a row was made, and how a caption says so; a file may lack some
-    "encoder": "encoder {}",
-    "light": "light {}",
-    "batch": "batches of {}",
-    "memory_strides": "memory strides {} px",
-    "budget_minutes": "a budget of {} minutes for each training",
-    "steps": "{} steps",
-}
 
 
 def pretext_table(rows: Rows, metric: str) -> str:
@@ -60,7 +59,7 @@ def overall_table(rows: Rows, metric: str) -> str:
     Raises:
         SclviError: two rows made in the same way of the same category and seed.
     """
-    return _for_each_way(_of_the_method(rows), lambda some, way: _overall(some, way, metric))
+    return _for_each_way(of_our_method(rows), lambda some, way: _overall(some, way, metric))
 
 
 def own_table(rows: Rows) -> str:
@@ -72,8 +71,8 @@ def own_table(rows: Rows) -> str:
     Raises:
         SclviError: two rows made in the same way of the same category and seed.
     """
-    known = _categories(published(2, "detection"))
-    return _for_each_way([row for row in _of_the_method(rows) if row["category"] not in known], _own)
+    known = categories_of(published(2, "detection"))
+    return _for_each_way([row for row in of_our_method(rows) if row["category"] not in known], _own)
 
 
 def eta_table(rows: Rows, metric: str) -> str:
@@ -89,53 +88,19 @@ def eta_table(rows: Rows, metric: str) -> str:
     return _for_each_way(rows, lambda some, way: _etas(some, way, metric))
 
 
-def eta_curves(rows: Rows, metric: str) -> dict[str, dict[str, dict[int, float]]]:
-    """Percent by category, fusion and rising eta, mean over seeds.
-
-    Only categories and seeds that every eta and both fusions have are in it.
-    """
-    figures = _figures(rows, metric, ("category", "seed", "fusion", "eta"))
-    etas = sorted({int(eta) for *_, eta in figures})
-    found: dict[tuple[str, str], dict[tuple[str, int], float]] = defaultdict(dict)
-    for (category, seed, fusion, eta), value in figures.items():
-        found[category, seed][fusion, int(eta)] = value
-    wanted = {(fusion, eta) for fusion in FUSIONS for eta in etas}
-    whole: dict[str, list[dict[tuple[str, int], float]]] = defaultdict(list)
-    for (category, _), values in found.items():
-        if wanted <= values.keys():
-            whole[category].append(values)
-    return {
-        category: {
-            fusion: {eta: fmean(values[fusion, eta] for values in whole[category]) for eta in etas}
-            for fusion in FUSIONS
-        }
-        for category in _in_order(whole, _categories(published(2, "detection")))
-    }
-
-
-def by_way(rows: Rows) -> dict[str, Rows]:
-    """The rows by the way they were made, in words."""
-    found: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for row in rows:
-        # where a budget was given, the steps follow from the machine's speed on that day
-        names = [name for name in _WAY if row.get(name) and not (name == "steps" and row.get("budget_minutes"))]
-        found[", ".join(_WAY[name].format(row[name]) for name in names)].append(row)
-    return dict(found)
-
-
 def _for_each_way(rows: Rows, describe: Callable[[Rows, str], str]) -> str:
     return "\n\n".join(text for way, some in by_way(rows).items() if (text := describe(some, way))) or NO_ROWS
 
 
 def _pretexts(rows: Rows, way: str, metric: str) -> str:
-    cells = _by_seed(_figures(rows, metric, ("pretext", "category", "seed")))
+    cells = by_seed(percentages(rows, metric, ("pretext", "category", "seed")))
     if not cells:
         return ""
     of_paper, means_of_paper = published(_PRETEXTS_TABLE[metric], metric), published(1, metric)
-    pretexts = _in_order({pretext for pretext, _ in cells}, PAPER_NAME)
-    categories = _in_order({category for _, category in cells}, _categories(of_paper))
+    pretexts = in_order({pretext for pretext, _ in cells}, PAPER_NAME)
+    categories = in_order({category for _, category in cells}, categories_of(of_paper))
     common = [category for category in categories if all((pretext, category) in cells for pretext in pretexts)]
-    shared = [category for category in common if category in _categories(of_paper)]
+    shared = [category for category in common if category in categories_of(of_paper)]
 
     means = []
     for pretext in pretexts:
@@ -146,9 +111,9 @@ def _pretexts(rows: Rows, way: str, metric: str) -> str:
                 pretext,
                 column,
                 _percent(means_of_paper.get(("mean", column))),
-                *_pair(_mean(shared, _of_method(of_paper, column)), _mean(shared, _over_seeds(ours))),
-                _percent(_mean(common, _over_seeds(ours))),
-                _percent(_spread(_seed_means(common, ours))),
+                *_pair(mean_over(shared, of_method(of_paper, column)), mean_over(shared, over_seeds(ours))),
+                _percent(mean_over(common, over_seeds(ours))),
+                _percent(spread(seed_means(common, ours))),
             ]
         )
     singles = []
@@ -157,7 +122,7 @@ def _pretexts(rows: Rows, way: str, metric: str) -> str:
         for pretext in present:
             seeds, paper = cells[pretext, category], of_paper.get((category, PAPER_NAME.get(pretext, "-")))
             name = category if pretext == present[0] else ""  # once a group: easier on the eye
-            singles.append([name, pretext, *_pair(paper, fmean(seeds.values())), _percent(_spread(seeds))])
+            singles.append([name, pretext, *_pair(paper, fmean(seeds.values())), _percent(spread(seeds))])
     return "\n\n".join(
         [
             f"{_NAME[metric]} in percent. {_DIFFERENCE} {_SPREAD} {_ours(rows, way, cells.values())}",
@@ -174,20 +139,20 @@ def _pretexts(rows: Rows, way: str, metric: str) -> str:
 
 
 def _overall(rows: Rows, way: str, metric: str) -> str:
-    ours = _by_category(rows, metric)
+    ours = by_category(rows, metric)
     if not ours:
         return ""
     of_paper = published(_OVERALL_TABLE[metric], metric)
-    paper = {method: _of_method(of_paper, method) for _, method in of_paper}
+    paper = {method: of_method(of_paper, method) for _, method in of_paper}
     theirs = paper.pop("Ours")
-    categories = _in_order(ours, _categories(of_paper))
-    shared = [category for category in categories if category in _categories(of_paper)]
+    categories = in_order(ours, categories_of(of_paper))
+    shared = [category for category in categories if category in categories_of(of_paper)]
 
     def line(name: str, over: Collection[str]) -> list[str]:
-        mean = _mean(over, _over_seeds(ours))
-        best = _best({method: _mean(over, figures) for method, figures in paper.items()})
-        value, _, difference = _pair(_mean(over, theirs), mean)
-        return [name, value, best, _percent(mean), difference, _percent(_spread(_seed_means(over, ours)))]
+        mean = mean_over(over, over_seeds(ours))
+        best = _best({method: mean_over(over, figures) for method, figures in paper.items()})
+        value, _, difference = _pair(mean_over(over, theirs), mean)
+        return [name, value, best, _percent(mean), difference, _percent(spread(seed_means(over, ours)))]
 
     best_mean = _best({method: figures["mean"] for method, figures in paper.items()})
     lines = [
@@ -202,19 +167,19 @@ def _overall(rows: Rows, way: str, metric: str) -> str:
 
 
 def _own(rows: Rows, way: str) -> str:
-    ours = {metric: _by_category(rows, metric) for metric in _COLUMN}
+    ours = {metric: by_category(rows, metric) for metric in COLUMN}
     categories = sorted({category for cells in ours.values() for category in cells})
     if not categories:
         return ""
-    paper = {metric: published(4, metric) for metric in _COLUMN}
+    paper = {metric: published(4, metric) for metric in COLUMN}
     lines = []
     for data in ("CP", "SSW"):
-        detection, segmentation = (_percent(paper[metric][data, "OURS"]) for metric in _COLUMN)
+        detection, segmentation = (_percent(paper[metric][data, "OURS"]) for metric in COLUMN)
         lines.append(["paper", data, detection, "-", segmentation, "-"])
     for category in categories:
         line = ["ours", category]
         for cells in ours.values():
-            line += [_percent(_over_seeds(cells).get(category)), _percent(_spread(cells.get(category, {})))]
+            line += [_percent(over_seeds(cells).get(category)), _percent(spread(cells.get(category, {})))]
         lines.append(line)
     seeds = [seeds for cells in ours.values() for seeds in cells.values()]
     caption = (
@@ -244,74 +209,6 @@ def _etas(rows: Rows, way: str, metric: str) -> str:
         "minus plain average."
     )
     return f"{caption}\n\n{_table([], ['eta', *FUSIONS.values(), 'difference'], lines)}"
-
-
-def _figures(rows: Rows, metric: str, keys: Sequence[str]) -> dict[tuple[str, ...], float]:
-    """Percent by the values of the key columns; rows whose figure is empty are left out."""
-    figures: dict[tuple[str, ...], float] = {}
-    for row in rows:
-        if not row[_COLUMN[metric]]:
-            continue
-        key = tuple(row[name] for name in keys)
-        if key in figures:  # to pick one, or to count it as one more seed, would both be wrong
-            raise SclviError("two result rows of " + ", ".join(map(" ".join, zip(keys, key, strict=True))))
-        figures[key] = 100 * float(row[_COLUMN[metric]])
-    return figures
-
-
-def _by_seed(figures: Mapping[tuple[str, ...], float]) -> dict[tuple[str, ...], Seeds]:
-    """The last part of the key, the seed, becomes that of an inner dictionary."""
-    cells: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    for (*key, seed), value in figures.items():
-        cells[tuple(key)][seed] = value
-    return dict(cells)
-
-
-def _by_category(rows: Rows, metric: str) -> dict[str, Seeds]:
-    return {category: seeds for (category,), seeds in _by_seed(_figures(rows, metric, ("category", "seed"))).items()}
-
-
-def _of_the_method(rows: Rows) -> Rows:
-    return [row for row in rows if row.get("pretext", "twelve") == "twelve"]
-
-
-def _of_method(of_paper: Mapping[tuple[str, str], float], method: str) -> dict[str, float]:
-    """One column of a table of the paper, by category."""
-    return {category: value for (category, name), value in of_paper.items() if name == method}
-
-
-def _over_seeds(cells: Mapping[str, Seeds]) -> dict[str, float]:
-    return {category: fmean(seeds.values()) for category, seeds in cells.items()}
-
-
-def _seed_means(categories: Collection[str], cells: Mapping[str, Seeds]) -> Seeds:
-    """For each seed that all categories have, its mean over them."""
-    if not categories:
-        return {}
-    seeds = set.intersection(*(set(cells[category]) for category in categories))
-    return {seed: fmean(cells[category][seed] for category in categories) for seed in seeds}
-
-
-def _mean(categories: Collection[str], values: Mapping[str, float]) -> float | None:
-    """None where there is nothing to average, or not all of it."""
-    if not categories or not all(category in values for category in categories):
-        return None
-    return fmean(values[category] for category in categories)
-
-
-def _spread(seeds: Seeds) -> float | None:
-    return max(seeds.values()) - min(seeds.values()) if len(seeds) > 1 else None
-
-
-def _categories(of_paper: Mapping[tuple[str, str], float]) -> list[str]:
-    """The categories of a table of the paper, in its order."""
-    return list(dict.fromkeys(category for category, _ in of_paper if category not in SUMMARIES))
-
-
-def _in_order(names: Iterable[str], order: Iterable[str]) -> list[str]:
-    """The known names in the given order, then the others by the alphabet."""
-    rank = {name: i for i, name in enumerate(order)}
-    return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
 
 
 def _ours(rows: Rows, way: str, cells: Iterable[Seeds]) -> str:

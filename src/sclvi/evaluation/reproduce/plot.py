@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from sclvi.errors import SclviError
-from sclvi.evaluation.reproduce.markdown import FUSIONS, Rows, by_way, eta_curves
+from sclvi.evaluation.reproduce.figures import FUSIONS, Rows, by_way, eta_curves
 from sclvi.files import write_atomically
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cell import measure_cell, scored_items
 from sclvi.evaluation.reproduce.comparison import write_comparison
 from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
-from sclvi.evaluation.reproduce.markdown import Rows
+from sclvi.evaluation.reproduce.figures import Rows
 from sclvi.evaluation.reproduce.plan import PLANS, EncoderName, What, settings_for
 from sclvi.evaluation.reproduce.plot import check_plotting
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
