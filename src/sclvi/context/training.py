@@ -11,7 +11,7 @@ from sclvi.context.moved import draw_moved_pairs
 from sclvi.context.places import CodeReader, Frame
 from sclvi.context.pretexts import PRETEXTS
 from sclvi.context.pretexts.base import Pretext
-from sclvi.context.views import two_views
+from sclvi.context.views import repeat_quarter, two_views
 from sclvi.encoders.compute import reduced_precision
 from sclvi.encoders.interface import PATCH_SIZES, Encoder
 from sclvi.progress import Progress
@@ -83,8 +83,11 @@ def _step_loss(
 ) -> tuple[Tensor, float | None]:
     device = next(encoder.parameters()).device
     pair = two_views(images, encoder.placement - 1, settings.colour_shift, settings.noise, generator)
-    pretext_kind = PRETEXTS[settings.pretext]
-    views, changes = pretext_kind.change_views(torch.cat(pair), generator)
+    kind = PRETEXTS[settings.pretext]
+    views = torch.cat(pair)
+    if kind.changes_views and settings.pairs > 1:  # one picture then gives many questions, which want several answers
+        views = repeat_quarter(views, generator)
+    views, changes = kind.change_views(views, generator)
     views = views.to(device).contiguous(memory_format=torch.channels_last)
     losses: list[Tensor] = []
     right: list[float] = []
@@ -92,7 +95,8 @@ def _step_loss(
         for read, pretext, patch in zip(encoder.read(views), pretexts, PATCH_SIZES, strict=True):
             assert isinstance(pretext, Pretext)
             frame = Frame(len(views), views.shape[2], views.shape[3], patch, encoder.placement)
-            losses.append(_scale_loss(read, pretext, frame, changes, settings, generator, right))
+            count = settings.pairs * len(images)
+            losses.append(_scale_loss(read, pretext, frame, changes, count, settings.alpha, generator, right))
     return torch.stack(losses).sum(), sum(right) / len(right) if right else None
 
 
@@ -101,26 +105,28 @@ def _scale_loss(
     pretext: Pretext,
     frame: Frame,
     changes: Tensor,
-    settings: Settings,
+    count: int,
+    alpha: float,
     generator: torch.Generator,
     right: list[float],
 ) -> Tensor:
-    """Eq. 3 on one scale; adds the share of right answers to `right`."""
-    count = settings.pairs * (frame.views // 2)
+    """Eq. 3 on one scale with `count` questions and pairs; adds the share of right answers to `right`."""
     first, moved = draw_moved_pairs(count, frame, generator)
     patch_svdd = patch_svdd_loss(read(first).float(), read(moved).float())
     questions = pretext.draw(count, frame, changes, generator)
     if not len(questions.answers):
-        return settings.alpha * patch_svdd
+        return alpha * patch_svdd
     logits = pretext(tuple(read(places).float() for places in questions.patches)).float()
     answers = questions.answers.to(logits.device)
     right.append((logits.argmax(1) == answers).float().mean().item())
-    return total_loss(context_loss(logits, answers), patch_svdd, settings.alpha)
+    return total_loss(context_loss(logits, answers), patch_svdd, alpha)
 
 
-def measure_statistics(encoder: nn.Module, batches: Iterator[Tensor]) -> None:
-    """Replace the running statistics of batch normalisation by the plain mean over all given pictures."""
+def measure_statistics(encoder: Encoder, batches: Iterator[Tensor]) -> None:
+    """Replace the running statistics of batch normalisation, if there is any, by the plain mean over all pictures."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative mean instead of an exponential one
@@ -128,5 +134,5 @@ def measure_statistics(encoder: nn.Module, batches: Iterator[Tensor]) -> None:
     device = next(encoder.parameters()).device
     with torch.no_grad(), reduced_precision(device):
         for images in batches:
-            encoder(images.to(device).contiguous(memory_format=torch.channels_last))
+            encoder.encode_grid(images.to(device).contiguous(memory_format=torch.channels_last), PATCH_SIZES)
     encoder.eval()

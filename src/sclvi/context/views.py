@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from sclvi.encoders.interface import PATCH_SIZES
+
 
 def two_views(
     images: Tensor, max_shift: int, colour_shift: float, noise: float, generator: torch.Generator
@@ -30,3 +32,25 @@ def two_views(
         return crop + colour + noise * torch.randn(crop.shape, generator=generator)
 
     return view(cells[0]), view(cells[-1])
+
+
+def repeat_quarter(views: Tensor, generator: torch.Generator) -> Tensor:
+    """Four copies of a random quarter of each picture, for pretexts that change whole views and ask what was changed.
+
+    The same content under four changes in one step, as rotation is learned by its authors (Gidaris et al. 2018), at the
+    cost of one whole view: with a single change a step, the classifier only follows the last answer.
+
+    2B x C x H x W -> 8B x C x H // 2 x W // 2: the copies of a picture together, first views before second ones, both
+    cut alike. Views whose quarters are smaller than the larger patch stay whole.
+    """
+    height, width = views.shape[2] // 2, views.shape[3] // 2
+    if min(height, width) < max(PATCH_SIZES):
+        return views
+    pictures = len(views) // 2
+    tops = torch.randint(views.shape[2] - height + 1, (pictures,), generator=generator).repeat(2)
+    lefts = torch.randint(views.shape[3] - width + 1, (pictures,), generator=generator).repeat(2)
+    quarters = [
+        view[:, top : top + height, left : left + width]
+        for view, top, left in zip(views, tops.tolist(), lefts.tolist(), strict=True)
+    ]
+    return torch.stack(quarters).repeat_interleave(4, dim=0)

@@ -27,11 +27,14 @@ class Pretext(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    changes_views: ClassVar[bool] = (
+        False  # and asks what was changed: a step needs several views to have several answers
+    )
 
+    @abstractmethod
     def __init__(self, channels: int) -> None:
         """`channels`: of the pictures."""
         super().__init__()
-        self.channels = channels
 
     @classmethod
     def change_views(cls, views: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
-from sclvi.context.pretexts.singles import draw_single_patches
+from sclvi.context.pretexts.singles import draw_changes, draw_single_patches
 from sclvi.encoders.interface import CODE_LENGTH
 
 
@@ -26,6 +26,7 @@ class Colour(Pretext):
     """The classifier gets the code of one patch."""
 
     name: ClassVar[str] = "colour"
+    changes_views: ClassVar[bool] = True
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -38,7 +39,7 @@ class Colour(Pretext):
         2B x C x H x W float -> the same shape, and the orders, 2B int64.
         """
         orders = torch.tensor(channel_orders(views.shape[1]))
-        changes = torch.randint(len(orders), (len(views) // 2,), generator=generator).repeat(2)
+        changes = draw_changes(len(views) // 2, len(orders), generator).repeat(2)
         return views[torch.arange(len(views))[:, None], orders[changes]], changes
 
     def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
-from sclvi.context.pretexts.singles import draw_single_patches
+from sclvi.context.pretexts.singles import draw_changes, draw_single_patches
 from sclvi.encoders.interface import CODE_LENGTH
 
 TURNS = 4
@@ -17,6 +17,7 @@ class Rotation(Pretext):
     """The classifier gets the code of one patch."""
 
     name: ClassVar[str] = "rotation"
+    changes_views: ClassVar[bool] = True
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -32,7 +33,7 @@ class Rotation(Pretext):
         side = min(height, width)
         tops = torch.randint(height - side + 1, (pictures,), generator=generator).repeat(2)
         lefts = torch.randint(width - side + 1, (pictures,), generator=generator).repeat(2)
-        turns = torch.randint(TURNS, (pictures,), generator=generator).repeat(2)
+        turns = draw_changes(pictures, TURNS, generator).repeat(2)
         turned = [
             torch.rot90(view[:, top : top + side, left : left + side], turn, (1, 2))
             for view, top, left, turn in zip(views, tops.tolist(), lefts.tolist(), turns.tolist(), strict=True)

@@ -17,6 +17,7 @@ class RotationColour(Pretext):
     """The paper's RR: one classifier of joint classes, which gets the code of one patch."""
 
     name: ClassVar[str] = "rotation_colour"
+    changes_views: ClassVar[bool] = True
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)

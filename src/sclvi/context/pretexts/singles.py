@@ -7,6 +7,12 @@ from sclvi.context.places import Frame, Places, draw_starts
 from sclvi.context.pretexts.base import Questions
 
 
+def draw_changes(count: int, classes: int, generator: torch.Generator) -> Tensor:
+    """What is done to each of `count` pictures, int64: every class comes once before any comes again."""
+    rounds = [torch.randperm(classes, generator=generator) for _ in range(-(-count // classes))]
+    return torch.cat(rounds)[:count]
+
+
 def draw_single_patches(count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
     """Draw `count` patches, anywhere on the views in turn; the answer is what was done to the patch's view.
 
