@@ -55,7 +55,8 @@ def test_views_are_crops_of_the_picture_shifted_against_each_other():
     found = set()
     for seed in range(40):
         shifts = []
-        for view in two_views(image, MAX_SHIFT, 0.1, 0.05, torch.Generator().manual_seed(seed)):
+        generator = torch.Generator().manual_seed(seed)
+        for view in two_views(image, MAX_SHIFT, 0.1, 0.05, generator, generator):
             assert view.shape == (1, 1, 40 - MAX_SHIFT, 50 - MAX_SHIFT)
             errors = {
                 (y, x): (view - image[:, :, y : y + view.shape[2], x : x + view.shape[3]]).abs().max().item()

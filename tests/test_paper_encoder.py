@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sclvi.context.places import Places
 from sclvi.encoders import paper
 from sclvi.encoders.paper import PaperEncoder
+from sclvi.encoders.places import Places
 
 # The paper's tables: layer, output size and channels, kernel, stride.
 TABLE_5 = [

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sclvi.context.places import Frame
 from sclvi.context.pretexts import PRETEXTS
 from sclvi.context.pretexts.colour import Colour, channel_orders
 from sclvi.context.pretexts.eight import EIGHT_NEIGHBOURS
@@ -17,13 +16,14 @@ from sclvi.context.pretexts.puzzle import Puzzle, distant_orders
 from sclvi.context.pretexts.rotation import Rotation
 from sclvi.context.pretexts.rotation_colour import RotationColour
 from sclvi.context.pretexts.twelve import TWELVE_POSITIONS
+from sclvi.encoders.places import Frame
 
 TABLES = {"twelve": TWELVE_POSITIONS, "eight": EIGHT_NEIGHBOURS}
 ASKING = [name for name in PRETEXTS if name != "none"]
 
 frames = st.builds(
     Frame,
-    views=st.sampled_from([2, 6, 16]),
+    view_count=st.sampled_from([2, 6, 16]),
     height=st.integers(64, 320),
     width=st.integers(64, 320),
     patch=st.sampled_from([32, 64]),
@@ -38,7 +38,7 @@ def seeded(seed):
 
 def views_that_tell_places(frame):
     """Views whose pixels hold (view, row, column)."""
-    shape = (frame.views, frame.height, frame.width)
+    shape = (frame.view_count, frame.height, frame.width)
     return torch.stack(torch.meshgrid(*map(torch.arange, shape), indexing="ij"), dim=1)
 
 
@@ -66,11 +66,11 @@ def test_registry_holds_all_pretexts_by_name():
 @settings(max_examples=40)
 @given(frame=frames, seed=seeds)
 def test_all_patches_lie_in_the_view_at_multiples_of_the_placement(name, frame, seed):
-    changes = torch.zeros(frame.views, dtype=torch.long)
+    changes = torch.zeros(frame.view_count, dtype=torch.long)
     questions = PRETEXTS[name](3).draw(50, frame, changes, seeded(seed))
     assert questions.answers.shape == (50,)
     for places in questions.patches:
-        assert ((places.views >= 0) & (places.views < frame.views)).all()
+        assert ((places.views >= 0) & (places.views < frame.view_count)).all()
         for starts, length in ((places.tops, frame.height), (places.lefts, frame.width)):
             assert starts.shape == (50,)
             assert starts.dtype == torch.int64
@@ -153,8 +153,8 @@ def test_eight_neighbours_are_the_cells_around_the_middle_one():
 def test_each_pair_lies_in_the_region_of_its_class(table, frame, seed):
     questions = draw_offset_pairs(200, table, frame, seeded(seed))
     first, second = questions.patches
-    assert torch.equal(first.views, torch.arange(200) % (frame.views // 2))
-    assert torch.equal(second.views, first.views + frame.views // 2)
+    assert torch.equal(first.views, torch.arange(200) % (frame.view_count // 2))
+    assert torch.equal(second.views, first.views + frame.view_count // 2)
     offsets = torch.tensor(table)[questions.answers]
     assert (offsets < 0).any() and (offsets > 0).any()
     axes = ((first.tops, second.tops, frame.height), (first.lefts, second.lefts, frame.width))
@@ -235,13 +235,15 @@ def cells_by_rank(starts):
 @settings(max_examples=40)
 @given(frame=frames, seed=seeds)
 def test_puzzle_shows_its_patches_in_the_order_of_the_answer(frame, seed):
-    questions = Puzzle(1).draw(12, frame, torch.zeros(frame.views, dtype=torch.long), seeded(seed))
+    questions = Puzzle(1).draw(12, frame, torch.zeros(frame.view_count, dtype=torch.long), seeded(seed))
     views = views_that_tell_places(frame)
     corners = torch.stack([read(views, places, frame.patch)[:, :, 0, 0] for places in questions.patches], dim=1)
     orders = distant_orders(9, 64)
     room = min(frame.height, frame.width) - frame.patch
     for number, (answer, question) in enumerate(zip(questions.answers.tolist(), corners, strict=True)):
-        assert {view % (frame.views // 2) for view in question[:, 0].tolist()} == {number % (frame.views // 2)}
+        assert {view % (frame.view_count // 2) for view in question[:, 0].tolist()} == {
+            number % (frame.view_count // 2)
+        }
         if room // 2 >= frame.placement:  # the cells are not all the same
             rows, columns = cells_by_rank(question[:, 1].tolist()), cells_by_rank(question[:, 2].tolist())
             assert tuple(3 * row + column for row, column in zip(rows, columns, strict=True)) == orders[answer]
@@ -250,7 +252,7 @@ def test_puzzle_shows_its_patches_in_the_order_of_the_answer(frame, seed):
 @settings(max_examples=40)
 @given(frame=frames, seed=seeds)
 def test_puzzle_patches_overlap_only_where_three_do_not_fit(frame, seed):
-    questions = Puzzle(1).draw(20, frame, torch.zeros(frame.views, dtype=torch.long), seeded(seed))
+    questions = Puzzle(1).draw(20, frame, torch.zeros(frame.view_count, dtype=torch.long), seeded(seed))
     axes = (
         ([one.tops for one in questions.patches], frame.height),
         ([one.lefts for one in questions.patches], frame.width),
@@ -325,11 +327,11 @@ def test_rotation_cuts_both_views_of_a_picture_to_the_same_square(height, width,
 @settings(max_examples=20)
 @given(frame=frames, seed=seeds)
 def test_a_single_patch_is_asked_for_what_was_done_to_its_view(frame, seed):
-    changes = torch.arange(frame.views) * 7
+    changes = torch.arange(frame.view_count) * 7
     for pretext in (Rotation(3), Colour(3), RotationColour(3)):
-        questions = pretext.draw(3 * frame.views, frame, changes, seeded(seed))
+        questions = pretext.draw(3 * frame.view_count, frame, changes, seeded(seed))
         (places,) = questions.patches
-        assert places.views.tolist() == 3 * list(range(frame.views))
+        assert places.views.tolist() == 3 * list(range(frame.view_count))
         assert questions.answers.tolist() == [7 * view for view in places.views.tolist()]
 
 

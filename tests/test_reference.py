@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
-from sclvi.context.places import Frame, Places
 from sclvi.context.pretexts.twelve import TwelvePositions
 from sclvi.encoders.compute import encode
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
 from sclvi.encoders.paper import PaperEncoder
+from sclvi.encoders.places import Frame, Places
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.scale import ScaleMemory, fill_memories
 from sclvi.progress import silent
@@ -58,7 +58,7 @@ def test_the_region_of_a_class_by_hand():
 def draw(count, height, width, patch, placement, seed):
     """Pairs as the package draws them: [(class, first (top, left), second (top, left))]."""
     generator = torch.Generator().manual_seed(seed)
-    frame = Frame(views=4, height=height, width=width, patch=patch, placement=placement)
+    frame = Frame(view_count=4, height=height, width=width, patch=patch, placement=placement)
     changes = torch.zeros(4, dtype=torch.long)
     questions = TwelvePositions(3).draw(count, frame, changes, generator)
     first, second = (list(zip(at.tops.tolist(), at.lefts.tolist(), strict=True)) for at in questions.patches)

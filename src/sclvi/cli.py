@@ -47,6 +47,14 @@ class LightChoice(StrEnum):
     MEAN = "mean"
 
 
+class FusionChoice(StrEnum):
+    """Ways to fuse memory items."""
+
+    AFFINITY = "affinity"
+    MEAN = "mean"
+    NEAREST = "nearest"
+
+
 class ResultChoice(StrEnum):
     """What of the paper can be run."""
 
@@ -85,6 +93,10 @@ def train(
     ] = 0.01,
     steps: Annotated[int | None, typer.Option(help="Steps of context learning; fewer are faster.")] = None,
     memory_mib: Annotated[float | None, typer.Option(help="What the memory of good patches may take, MiB.")] = None,
+    fusion: Annotated[
+        FusionChoice | None, typer.Option(help="How the nearest memory items become one pattern. [affinity]")
+    ] = None,
+    eta: Annotated[int | None, typer.Option(help="Memory items that are fused. [10]")] = None,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -96,10 +108,11 @@ def train(
     from sclvi.settings import preset as choose_preset
 
     _check_writable(out)
-    parsed = None if size is None else parse_size(size)
-    shape = {"short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
-    options = {"steps": steps, "memory_mib": memory_mib, **shape}
-    options = {name: value for name, value in options.items() if value is not None}
+    given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta}
+    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if size is not None:
+        parsed = parse_size(size)
+        options |= {"size": None, "short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
     settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, **options)
     if preset is PresetChoice.PAPER and not quiet:
         _say_cost(good, settings)
@@ -271,7 +284,7 @@ def _say_cost(good: Path, settings: "Settings") -> None:
     from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
 
     cost = measure_cost(good, settings, lambda name, error: None)  # training tells of bad pictures
-    seconds = cost.cell(settings.steps, count_pictures(good))
+    seconds = cost.cell(settings.steps, count_pictures(good)[0])
     errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sclvi.context.places import Frame, Places, draw_starts
+from sclvi.encoders.places import Frame, Places, draw_starts
 
 
 def draw_moved_pairs(count: int, frame: Frame, generator: torch.Generator) -> tuple[Places, Places]:
@@ -12,14 +12,14 @@ def draw_moved_pairs(count: int, frame: Frame, generator: torch.Generator) -> tu
     sampling). Where they lie on a coarser map, the second patch is read from the second view, which shows the picture
     moved by less than the map's step (see `two_views`).
     """
-    pictures = torch.arange(count) % (frame.views // 2)
+    pictures = torch.arange(count) % (frame.view_count // 2)
     tops, lefts = (
         draw_starts(torch.zeros(count, dtype=torch.long), length, frame, generator)
         for length in (frame.height, frame.width)
     )
     first = Places(pictures, tops, lefts)
     if frame.placement > 1:
-        return first, Places(pictures + frame.views // 2, tops, lefts)
+        return first, Places(pictures + frame.view_count // 2, tops, lefts)
     reach = frame.patch // 32
     width = 2 * reach + 1
     moves = torch.randint(width**2 - 1, (count,), generator=generator)

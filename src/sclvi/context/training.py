@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
 from sclvi.context.moved import draw_moved_pairs
-from sclvi.context.places import CodeReader, Frame
 from sclvi.context.pretexts import PRETEXTS
-from sclvi.context.pretexts.base import Pretext
+from sclvi.context.pretexts.base import Pretext, Questions
 from sclvi.context.views import repeat_quarter, two_views
 from sclvi.encoders.compute import reduced_precision
 from sclvi.encoders.interface import PATCH_SIZES, Encoder
+from sclvi.encoders.places import CodeReader, Frame
 from sclvi.progress import Progress
 from sclvi.settings import Settings
 
@@ -36,21 +36,17 @@ def train_encoder(
 
     The number of steps is fixed, not the time: the same seed gives the same encoder on a fast and on a slow day.
     """
-    device = next(encoder.parameters()).device
-    generator = torch.Generator().manual_seed(settings.seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        pretexts = nn.ModuleList(PRETEXTS[settings.pretext](encoder.channels) for _ in PATCH_SIZES).to(device)
+    learner = _Learner.start(encoder, settings)
     groups = [
         {"params": list(encoder.parameters()), "lr": settings.encoder_rate},
-        {"params": list(pretexts.parameters()), "lr": settings.classifier_rate},
+        {"params": list(learner.pretexts.parameters()), "lr": settings.classifier_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     schedule = _schedule(optimiser, settings)
     log = []
     encoder.train()
-    for step, indices in enumerate(_draw_batches(count, settings, generator), start=1):
-        loss, accuracy = _step_loss(encoder, pretexts, load(indices), settings, generator)
+    for step, indices in enumerate(_draw_batches(count, settings, learner.generator), start=1):
+        loss, accuracy = learner.loss(load(indices))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -78,48 +74,60 @@ def _draw_batches(count: int, settings: Settings, generator: torch.Generator) ->
         waiting = waiting[settings.batch :]
 
 
-def _step_loss(
-    encoder: Encoder, pretexts: nn.ModuleList, images: Tensor, settings: Settings, generator: torch.Generator
-) -> tuple[Tensor, float | None]:
-    device = next(encoder.parameters()).device
-    pair = two_views(images, encoder.placement - 1, settings.colour_shift, settings.noise, generator)
-    kind = PRETEXTS[settings.pretext]
-    views = torch.cat(pair)
-    if kind.changes_views and settings.pairs > 1:  # one picture then gives many questions, which want several answers
-        views = repeat_quarter(views, generator)
-    views, changes = kind.change_views(views, generator)
-    views = views.to(device).contiguous(memory_format=torch.channels_last)
-    losses: list[Tensor] = []
-    right: list[float] = []
-    with reduced_precision(device):
-        for read, pretext, patch in zip(encoder.read(views), pretexts, PATCH_SIZES, strict=True):
-            assert isinstance(pretext, Pretext)
-            frame = Frame(len(views), views.shape[2], views.shape[3], patch, encoder.placement)
-            count = settings.pairs * len(images)
-            losses.append(_scale_loss(read, pretext, frame, changes, count, settings.alpha, generator, right))
-    return torch.stack(losses).sum(), sum(right) / len(right) if right else None
+@dataclass(frozen=True)
+class _Learner:
+    """What one training step needs: the encoder, a pretext per patch size, and where its draws come from."""
+
+    encoder: Encoder
+    pretexts: nn.ModuleList
+    settings: Settings
+    generator: torch.Generator  # of places and classes, on the CPU
+    light_generator: torch.Generator  # of colour shift and noise, on the device; on the CPU it is the same one
+
+    @classmethod
+    def start(cls, encoder: Encoder, settings: Settings) -> "_Learner":
+        device = next(encoder.parameters()).device
+        generator = torch.Generator().manual_seed(settings.seed)
+        light = generator if device.type == "cpu" else torch.Generator(device).manual_seed(settings.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            pretexts = nn.ModuleList(PRETEXTS[settings.pretext](encoder.channels) for _ in PATCH_SIZES).to(device)
+        return cls(encoder, pretexts, settings, generator, light)
+
+    def loss(self, images: Tensor) -> tuple[Tensor, float | None]:
+        """Both scales' loss on B x C x H x W pictures, and the share of right answers, if anything was asked."""
+        settings = self.settings
+        images = images.to(next(self.encoder.parameters()).device)
+        shifts = self.encoder.placement - 1
+        pair = two_views(images, shifts, settings.colour_shift, settings.noise, self.generator, self.light_generator)
+        kind = PRETEXTS[settings.pretext]
+        views = torch.cat(pair)
+        if kind.changes_views and settings.pairs > 1:  # one picture gives many questions, which want several answers
+            views = repeat_quarter(views, self.generator)
+        views, changes = kind.change_views(views, self.generator)
+        views = views.contiguous(memory_format=torch.channels_last)
+        losses: list[Tensor] = []
+        shares: list[float] = []
+        with reduced_precision(views.device):
+            for read, pretext, patch in zip(self.encoder.read(views), self.pretexts, PATCH_SIZES, strict=True):
+                assert isinstance(pretext, Pretext)
+                frame = Frame(len(views), views.shape[2], views.shape[3], patch, self.encoder.placement)
+                count = settings.pairs * len(images)
+                first, moved = draw_moved_pairs(count, frame, self.generator)
+                patch_svdd = patch_svdd_loss(read(first).float(), read(moved).float())
+                context, share = _ask(read, pretext, pretext.draw(count, frame, changes, self.generator))
+                losses.append(total_loss(context, patch_svdd, settings.alpha))
+                shares += share
+        return torch.stack(losses).sum(), sum(shares) / len(shares) if shares else None
 
 
-def _scale_loss(
-    read: CodeReader,
-    pretext: Pretext,
-    frame: Frame,
-    changes: Tensor,
-    count: int,
-    alpha: float,
-    generator: torch.Generator,
-    right: list[float],
-) -> Tensor:
-    """Eq. 3 on one scale with `count` questions and pairs; adds the share of right answers to `right`."""
-    first, moved = draw_moved_pairs(count, frame, generator)
-    patch_svdd = patch_svdd_loss(read(first).float(), read(moved).float())
-    questions = pretext.draw(count, frame, changes, generator)
+def _ask(read: CodeReader, pretext: Pretext, questions: Questions) -> tuple[Tensor, list[float]]:
+    """The pretext's loss and the share of right answers; 0 and nothing where nothing is asked."""
     if not len(questions.answers):
-        return alpha * patch_svdd
+        return torch.zeros(()), []
     logits = pretext(tuple(read(places).float() for places in questions.patches)).float()
     answers = questions.answers.to(logits.device)
-    right.append((logits.argmax(1) == answers).float().mean().item())
-    return total_loss(context_loss(logits, answers), patch_svdd, alpha)
+    return context_loss(logits, answers), [(logits.argmax(1) == answers).float().mean().item()]
 
 
 def measure_statistics(encoder: Encoder, batches: Iterator[Tensor]) -> None:

@@ -7,7 +7,12 @@ from sclvi.encoders.interface import PATCH_SIZES
 
 
 def two_views(
-    images: Tensor, max_shift: int, colour_shift: float, noise: float, generator: torch.Generator
+    images: Tensor,
+    max_shift: int,
+    colour_shift: float,
+    noise: float,
+    generator: torch.Generator,
+    light_generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Two crops of each picture, each with its own colour shift and noise; never shifted alike, unless max_shift is 0.
 
@@ -17,6 +22,8 @@ def two_views(
             when its views are shifted by 0 to 3 px.
         colour_shift: standard deviation of what is added to each channel (section 3.1).
         noise: standard deviation of what is added to each value.
+        generator: draws the shifts, on the CPU.
+        light_generator: draws colour shift and noise, on the device of the images; on a CPU it may be the same.
 
     Returns:
         Two of B x C x (H - max_shift) x (W - max_shift).
@@ -25,11 +32,14 @@ def two_views(
     cells = torch.randperm(width**2, generator=generator).tolist()
     size = (images.shape[2] - max_shift, images.shape[3] - max_shift)
 
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        return torch.randn(shape, generator=light_generator, device=images.device)
+
     def view(cell: int) -> Tensor:
         top, left = divmod(cell, width)
         crop = images[:, :, top : top + size[0], left : left + size[1]]
-        colour = colour_shift * torch.randn((*images.shape[:2], 1, 1), generator=generator)
-        return crop + colour + noise * torch.randn(crop.shape, generator=generator)
+        colour = colour_shift * normal((*images.shape[:2], 1, 1))
+        return crop + colour + noise * normal(crop.shape)
 
     return view(cells[0]), view(cells[-1])
 

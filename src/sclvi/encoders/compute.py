@@ -37,5 +37,8 @@ def encode(encoder: Encoder, images: Tensor, strides: tuple[int, ...]) -> list[T
     """Codes per scale, B x 64 x h x w float32 (see `Encoder.encode_grid`), of B x C x H x W; no gradient."""
     device = next(encoder.parameters()).device
     images = images.to(device).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), reduced_precision(device, wanted=not encoder.inspects_exactly):
+    exact = encoder.inspects_exactly
+    # cuDNN would round the inputs of float32 convolutions to ten bits of mantissa
+    tf32 = torch.backends.cudnn.flags(allow_tf32=not exact)
+    with torch.inference_mode(), tf32, reduced_precision(device, wanted=not exact):
         return [codes.float() for codes in encoder.encode_grid(images, strides)]

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sclvi.context.places import CodeReader, Places
 from sclvi.encoders.compute import to_device
 from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder
+from sclvi.encoders.places import CodeReader, Places
 
 STRIDE = 4  # px between neighbouring codes of the map
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sclvi.context.places import CodeReader
+from sclvi.encoders.places import CodeReader
 
 CODE_LENGTH = 64
 PATCH_SIZES = (32, 64)  # px, section 4.1

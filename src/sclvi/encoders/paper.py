@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sclvi.context.places import CodeReader, Places
 from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder, patch_grid
+from sclvi.encoders.places import CodeReader, Places
 
 SMALL, LARGE = PATCH_SIZES
 CHUNK = 256  # patches encoded at once: 256 outputs of Conv1 are 77 MB in float32, and about two such lie side by side

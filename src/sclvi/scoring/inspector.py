@@ -66,5 +66,6 @@ class Inspector:
     def score(self, images: Tensor, without_picture: int | None = None) -> tuple[list[Tensor], Found]:
         """Per scale, the map of each picture, B x H x W float (eq. 7); and what was found at the smallest scale."""
         settings = self.settings
-        found = self.search(images, settings.eta, without_picture)
-        return [scale.pixels(settings.fusion, settings.eta, settings.affinity_limit) for scale in found], found[0]
+        eta = 1 if settings.fusion == "nearest" else settings.eta
+        found = self.search(images, eta, without_picture)
+        return [scale.pixels(settings.fusion, eta, settings.affinity_limit) for scale in found], found[0]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sclvi.context.places import Frame, Places
+from sclvi.encoders.places import Frame, Places
 
 
 @dataclass(frozen=True)

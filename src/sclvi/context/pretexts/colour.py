@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
 from sclvi.context.pretexts.singles import draw_changes, draw_single_patches
 from sclvi.encoders.interface import CODE_LENGTH
+from sclvi.encoders.places import Frame
 
 
 def channel_orders(channels: int) -> tuple[tuple[int, ...], ...]:

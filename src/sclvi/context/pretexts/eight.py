@@ -5,10 +5,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
 from sclvi.context.pretexts.offsets import draw_offset_pairs
 from sclvi.encoders.interface import CODE_LENGTH
+from sclvi.encoders.places import Frame
 
 # (rows, columns) that the second patch lies below and right of the first.
 EIGHT_NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions
+from sclvi.encoders.places import Frame
 
 
 class NoPretext(Pretext):

@@ -2,8 +2,8 @@
 
 import torch
 
-from sclvi.context.places import Frame, Places, draw_starts, largest_step
 from sclvi.context.pretexts.base import Questions
+from sclvi.encoders.places import Frame, Places, draw_starts, largest_step
 
 
 def draw_offset_pairs(
@@ -30,7 +30,7 @@ def draw_offset_pairs(
         start = draw_starts(offset.abs(), length, frame, generator) - offset.clamp_max(0)
         first.append(start)
         second.append(start + offset)
-    pictures = torch.arange(count) % (frame.views // 2)
+    pictures = torch.arange(count) % (frame.view_count // 2)
     return Questions(
-        (Places(pictures, first[0], first[1]), Places(pictures + frame.views // 2, second[0], second[1])), classes
+        (Places(pictures, first[0], first[1]), Places(pictures + frame.view_count // 2, second[0], second[1])), classes
     )

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame, Places, draw_starts, largest_step
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
 from sclvi.encoders.interface import CODE_LENGTH
+from sclvi.encoders.places import Frame, Places, draw_starts, largest_step
 
 TILES = 9
 ORDERS = 64
@@ -57,9 +57,9 @@ class Puzzle(Pretext):
         shown = torch.tensor(distant_orders(TILES, ORDERS))[answers]  # count x 9 cells
         tops = _draw_tiles(shown // 3, frame.height, frame, generator)
         lefts = _draw_tiles(shown % 3, frame.width, frame, generator)
-        pictures = torch.arange(count) % (frame.views // 2)
+        pictures = torch.arange(count) % (frame.view_count // 2)
         second = torch.randint(2, shown.shape, generator=generator)
-        views = pictures[:, None] + second * (frame.views // 2)
+        views = pictures[:, None] + second * (frame.view_count // 2)
         return Questions(tuple(Places(views[:, k], tops[:, k], lefts[:, k]) for k in range(TILES)), answers)
 
     def forward(self, codes: tuple[Tensor, ...]) -> Tensor:

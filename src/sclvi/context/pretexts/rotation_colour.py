@@ -5,12 +5,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame
 from sclvi.context.pretexts.base import Pretext, Questions, classifier
 from sclvi.context.pretexts.colour import Colour, channel_orders
 from sclvi.context.pretexts.rotation import TURNS, Rotation
 from sclvi.context.pretexts.singles import draw_single_patches
 from sclvi.encoders.interface import CODE_LENGTH
+from sclvi.encoders.places import Frame
 
 
 class RotationColour(Pretext):

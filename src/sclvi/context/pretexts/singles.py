@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from sclvi.context.places import Frame, Places, draw_starts
 from sclvi.context.pretexts.base import Questions
+from sclvi.encoders.places import Frame, Places, draw_starts
 
 
 def draw_changes(count: int, classes: int, generator: torch.Generator) -> Tensor:
@@ -19,7 +19,7 @@ def draw_single_patches(count: int, frame: Frame, changes: Tensor, generator: to
     Args:
         changes: per view, int64 classes.
     """
-    views = torch.arange(count) % frame.views
+    views = torch.arange(count) % frame.view_count
     extents = torch.zeros(count, dtype=torch.long)
     tops = draw_starts(extents, frame.height, frame, generator)
     lefts = draw_starts(extents, frame.width, frame, generator)

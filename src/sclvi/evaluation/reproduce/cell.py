@@ -37,8 +37,6 @@ class CellResult:
 
     figures: Mapping[Scoring, Figures]
     minutes: float  # of training the encoder
-    train_images: int
-    test_images: int
 
 
 def measure_cell(
@@ -46,8 +44,8 @@ def measure_cell(
 ) -> CellResult:
     """Train on the good pictures, score the test pictures.
 
-    The encoder is kept in `cache` and not trained again for the same settings and pictures. Nothing is chosen by the
-    test labels: they are read after the last score is made.
+    The encoder is kept in `cache` and not trained again for the same settings and pictures. Labels are looked at
+    before that only to see that there are both kinds; masks are opened after the last score is made.
 
     Raises:
         SclviError: a picture or mask is missing or broken; a table with gaps would not be the paper's.
@@ -67,7 +65,7 @@ def measure_cell(
         scoring: compare(items, image_scores(torch.stack(scored)).tolist(), [one.numpy() for one in scored])
         for scoring, scored in maps.items()
     }
-    return CellResult(figures, minutes, len(images), len(items))
+    return CellResult(figures, minutes)
 
 
 def scored_items(category: Path) -> list[Item]:

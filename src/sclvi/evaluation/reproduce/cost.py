@@ -51,10 +51,10 @@ def measure_cost(category: Path, settings: Settings, on_skip: OnSkip | None = No
     return Cost((times[-1] - times[0]) / _STEPS, time.perf_counter() - started)
 
 
-def count_pictures(category: Path) -> int:
-    """Good and test pictures of a category."""
+def count_pictures(category: Path) -> tuple[int, int]:
+    """Good pictures and labelled test pictures of a category or folder."""
     layout = find_layout(category)
-    return len(layout.train) + len(layout.test)
+    return len(layout.train), sum(bool(item.defect) for item in layout.test)
 
 
 def spoken(seconds: float) -> str:

@@ -11,12 +11,12 @@ from scipy.optimize import isotonic_regression
 
 from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.figures import FUSIONS, Rows, by_way, eta_curves
+from sclvi.evaluation.reproduce.published import PAPER_ETA
 from sclvi.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PAPER_ETA = 10  # section 4.2: where the paper's affinity curve is highest
 
 _Curves = Mapping[str, Mapping[str, Mapping[int, float]]]  # as `eta_curves` gives them
 

@@ -25,6 +25,9 @@ Say = Callable[[str], None]  # one line for the user
 class _Cell:
     category: Path
     settings: Settings
+    train_images: int
+    test_images: int
+    budget_minutes: str  # as it stands in a row
 
 
 def reproduce(
@@ -81,8 +84,9 @@ def reproduce(
             raise SclviError("a budget sets the number of steps; give one of both")
         steps = _steps_begun(rows, first, budget_minutes)
         changes["steps"] = steps or max(1, round(60 * budget_minutes / cost().step))
+    counts = {folder: count_pictures(folder) for folder in folders}
     cells = [
-        _Cell(folder, settings_for(encoder, pretext, seed, changes))
+        _Cell(folder, settings_for(encoder, pretext, seed, changes), *counts[folder], _in_row(budget_minutes))
         for seed in dict.fromkeys(seeds)
         for folder in folders
         for pretext in chosen
@@ -91,14 +95,15 @@ def reproduce(
     if not waiting:
         say(f"{what}: all {len(cells)} trainings are done")
     else:
-        seconds = sum(cost().cell(cell.settings.steps, count_pictures(cell.category)) for cell in waiting)
+        seconds = sum(cost().cell(cell.settings.steps, cell.train_images + cell.test_images) for cell in waiting)
         say(
             f"{what}: {len(waiting)} of {len(cells)} trainings to do, steps in each: {cells[0].settings.steps}; about "
             f"{spoken(seconds)} for learning and encoding on this machine, and the searches"
         )
+    made = provenance()  # of the code that runs: a commit made meanwhile is not it
     for number, cell in enumerate(waiting):
         progress(what, number, len(waiting), f"{cell.category.name}, {cell.settings.pretext}")
-        append_rows(rows_file, _known(cell, what, out) or _measure(cell, what, out, budget_minutes, progress))
+        append_rows(rows_file, _known(cell, what, out) or _measure(cell, what, out, made, progress))
     progress(what, len(waiting), len(waiting))
     return [rows_file, *write_comparison(what, out)]
 
@@ -145,7 +150,7 @@ def _make_folder(path: Path) -> None:
 
 def _steps_begun(rows: Rows, settings: Settings, budget_minutes: float) -> int | None:
     """Steps of a table that was begun with this budget: on a slower day they stay the same."""
-    begun = (settings.encoder, str(settings.batch), str(budget_minutes))
+    begun = (settings.encoder, str(settings.batch), _in_row(budget_minutes))
     for row in rows:
         if (row.get("encoder"), row.get("batch"), row.get("budget_minutes")) == begun:
             return int(row["steps"])
@@ -153,8 +158,13 @@ def _steps_begun(rows: Rows, settings: Settings, budget_minutes: float) -> int |
 
 
 def _is_done(cell: _Cell, rows: Rows) -> bool:
-    known = (cell.category.name, cell.settings.fingerprint())
-    return any((row.get("category"), row.get("settings")) == known for row in rows)
+    known = {
+        "category": cell.category.name,
+        "settings": cell.settings.fingerprint(),
+        "train_images": str(cell.train_images),
+        "test_images": str(cell.test_images),
+    }
+    return any(all(row.get(name) == value for name, value in known.items()) for row in rows)
 
 
 def _known(cell: _Cell, what: What, out: Path) -> list[Mapping[str, str]]:
@@ -166,12 +176,9 @@ def _known(cell: _Cell, what: What, out: Path) -> list[Mapping[str, str]]:
     return [known[scoring] for scoring in wanted] if all(scoring in known for scoring in wanted) else []
 
 
-def _measure(
-    cell: _Cell, what: What, out: Path, budget_minutes: float | None, progress: Progress
-) -> list[dict[str, Any]]:
+def _measure(cell: _Cell, what: What, out: Path, made: Mapping[str, Any], progress: Progress) -> list[dict[str, Any]]:
     settings, scorings = cell.settings, PLANS[what].scorings
     result = measure_cell(cell.category, settings, scorings, out / "encoders", progress)
-    made = provenance()
     return [
         {
             "pretext": settings.pretext,
@@ -186,12 +193,16 @@ def _measure(
             "light": settings.light,
             "steps": settings.steps,
             "batch": settings.batch,
-            "budget_minutes": "" if budget_minutes is None else str(budget_minutes),
+            "budget_minutes": cell.budget_minutes,
             "memory_strides": " ".join(map(str, settings.memory_strides)),
-            "train_images": result.train_images,
-            "test_images": result.test_images,
+            "train_images": cell.train_images,
+            "test_images": cell.test_images,
             "settings": settings.fingerprint(),
             **made,
         }
         for scoring in scorings
     ]
+
+
+def _in_row(budget_minutes: float | None) -> str:
+    return "" if budget_minutes is None else str(budget_minutes)

@@ -11,7 +11,7 @@ from torch import Tensor
 class Frame:
     """Where patches of one size can be taken from in one training step."""
 
-    views: int  # 2 B: the first views of all B pictures, then their second views
+    view_count: int  # 2 B: the first views of all B pictures, then their second views
     height: int  # px of a view
     width: int
     patch: int  # px
