@@ -10,6 +10,8 @@ from parts import SIDE, defective_part, good_part
 from PIL import Image
 
 from sclvi import cli
+from sclvi.errors import SclviError
+from sclvi.evaluation.reproduce.cost import Cost
 
 TRAIN = ["--size", str(SIDE), "--steps", "1", "--quiet"]
 
@@ -206,3 +208,25 @@ def test_help_lists_the_commands_without_loading_torch(sclvi):
         assert verb in out
     check = "import sys, sclvi.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_papers_preset_is_told_its_cost_first_and_takes_size_and_fusion(sclvi, category, tmp_path, monkeypatch):
+    asked = []
+
+    def stop(good, settings, progress, on_skip):
+        asked.append(settings)
+        raise SclviError("stopped here")
+
+    monkeypatch.setattr("sclvi.evaluation.reproduce.cost.measure_cost", lambda *_: Cost(step=2.0, picture=10.0))
+    monkeypatch.setattr("sclvi.learn.train", stop)
+    options = ["--preset", "paper", "--out", tmp_path / "part.sclvi", "--fusion", "nearest", "--steps", "5"]
+    code, _, told = sclvi("train", category, *options)
+    assert code == 2
+    assert told.splitlines() == [
+        "5 steps: about 90 seconds on this machine; --steps N makes it shorter",  # 5 x 2 s + 8 x 10 s
+        "sclvi: stopped here",
+    ]
+    assert (asked[0].encoder, asked[0].fusion, asked[0].size) == ("paper", "nearest", (256, 256))
+    sclvi("train", category, *options, "--size", "128")
+    sclvi("train", category, *options, "--size", "320x192")
+    assert [(settings.size, settings.short_side) for settings in asked[1:]] == [(None, 128), ((192, 320), 256)]

@@ -5,12 +5,14 @@ import torch.nn.functional as F
 
 from sclvi.context.contrastive import TEMPERATURE, contrastive_loss, sample_positions
 from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
+from sclvi.context.pretexts import PRETEXTS
 from sclvi.context.procedural import draw_picture
 from sclvi.context.training import measure_statistics, train_encoder
-from sclvi.context.views import two_views
+from sclvi.context.views import repeat_quarter, two_views
 from sclvi.data.light import normalise_light
 from sclvi.encoders.dense import DenseEncoder
-from sclvi.settings import Settings
+from sclvi.encoders.paper import PaperEncoder
+from sclvi.settings import Settings, preset
 
 
 def test_context_loss_is_eq_1():
@@ -121,3 +123,44 @@ def test_statistics_are_those_of_all_pictures(arranged):
     expected = torch.stack([batch.mean((0, 2, 3)) for batch in inside.split(4)]).mean(0)
     torch.testing.assert_close(encoder.main[1].running_mean, expected, rtol=1e-3, atol=1e-4)
     assert not encoder.training
+
+
+@pytest.mark.parametrize("name", PRETEXTS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pretext_trains_the_dense_encoder_on_pictures_that_are_not_square(name, channels):
+    images = torch.randn(3, channels, 136, 150, generator=torch.Generator().manual_seed(1))
+    settings = Settings(pretext=name, steps=2, batch=1, pairs=16, encoder_rate=1e-2)
+    encoder = DenseEncoder(channels)
+    before = [parameter.clone() for parameter in encoder.parameters()]
+    log = train_encoder(encoder, lambda indices: images[indices], 3, settings, lambda *_: None)
+    assert all(np.isfinite(row.loss) for row in log)
+    assert all((row.accuracy is None) == (name == "none") for row in log)
+    assert any(not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", PRETEXTS)
+def test_every_pretext_trains_the_paper_encoder(name):
+    images = torch.rand(2, 1, 66, 70, generator=torch.Generator().manual_seed(1))
+    settings = preset("paper", pretext=name, steps=1, batch=1, size=(66, 70))
+    (row,) = train_encoder(PaperEncoder(1), lambda indices: images[indices], 2, settings, lambda *_: None)
+    assert np.isfinite(row.loss)
+
+
+@pytest.mark.parametrize("name", ["rotation", "colour", "rotation_colour"])
+def test_one_picture_a_step_gives_several_answers_under_the_same_content(name, generator):
+    """With one answer a step the classifier only follows the last one."""
+    views = torch.randn(2, 3, 140, 170, generator=generator)
+    quarters = repeat_quarter(views, generator)
+    assert quarters.shape == (8, 3, 70, 85)
+    for half, view in ((quarters[:4], views[0]), (quarters[4:], views[1])):
+        assert all(torch.equal(quarter, half[0]) for quarter in half)
+        assert half[0, 0, 0, 0] in view[0]
+    places = [(views[v] == quarters[4 * v, :, :1, :1]).all(0).nonzero().tolist() for v in range(2)]
+    assert places[0] == places[1]  # both views are cut alike
+    _, changes = PRETEXTS[name].change_views(quarters, generator)
+    assert len(changes[:4].unique()) == 4 and torch.equal(changes[:4], changes[4:])
+
+
+def test_views_too_small_for_the_larger_patch_stay_whole(generator):
+    views = torch.randn(2, 1, 126, 140, generator=generator)
+    assert repeat_quarter(views, generator) is views

@@ -10,6 +10,7 @@ from PIL import Image
 import sclvi
 from sclvi.errors import SclviError
 from sclvi.scoring.scales import image_scores
+from sclvi.settings import preset
 
 SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE)
 COUNT = 10
@@ -193,3 +194,26 @@ def test_spoiled_model_files_are_refused_in_one_line(saved, spoil, says):
 def test_missing_model_is_said(tmp_path):
     with pytest.raises(SclviError, match=r"none\.sclvi"):
         sclvi.load(tmp_path / "none.sclvi")
+
+
+def test_a_model_of_the_paper_preset_is_trained_saved_loaded_and_inspects(tmp_path):
+    settings = preset("paper", size=(64, 64), steps=1, batch=2, memory_strides=(32, 32))
+    parts = [good_part(number, 1)[:64, :64] for number in range(5)]
+    model = sclvi.train(parts, settings)
+    sclvi.save(model, tmp_path / "paper.sclvi")
+    again = sclvi.load(tmp_path / "paper.sclvi")
+    (before,), (after,) = (
+        model.inspect([defective_part(0, 1)[30:94, 30:94]]),
+        again.inspect([defective_part(0, 1)[30:94, 30:94]]),
+    )
+    assert np.array_equal(before.anomaly_map, after.anomaly_map) and before == after
+    mean = torch.stack([torch.from_numpy(part).permute(2, 0, 1) / 255 for part in parts]).mean(0)
+    torch.testing.assert_close(again.light.mean, mean)
+
+
+def test_nearest_item_alone_is_the_affinity_of_one_item():
+    parts = [good_part(number) for number in range(5)]
+    one = sclvi.train(parts, SETTINGS.model_copy(update={"eta": 1}))
+    nearest = sclvi.train(parts, SETTINGS.model_copy(update={"fusion": "nearest"}))
+    (a,), (b,) = one.inspect([defective_part(3)]), nearest.inspect([defective_part(3)])
+    np.testing.assert_allclose(a.anomaly_map, b.anomaly_map, rtol=1e-5)
