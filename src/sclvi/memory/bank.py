@@ -56,6 +56,7 @@ class MemoryBank:
             )
             index.cp.seed = seed + 1
             index.cp.niter = _ROUNDS
+            index.cp.min_points_per_centroid = 1  # or FAISS warns on the console of memories just above _FLAT_BELOW
             index.nprobe = _PROBES
             generator = torch.Generator().manual_seed(seed)
             sample = torch.randperm(len(codes), generator=generator)[: lists * _SAMPLE_PER_LIST]
