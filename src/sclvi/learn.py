@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +57,8 @@ def train(
     started = time.perf_counter()
     data = read_good(good, settings.size, settings.short_side, progress, on_skip)
     light = measure_light(data.images, settings)
-    images = light(data.images)
+    data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
+    images = data.images
     held, learned = _split(len(images), settings)
     encoder, log = learn_encoder(images, learned, settings, progress)
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), settings)
