@@ -56,11 +56,16 @@ def repeat_quarter(views: Tensor, generator: torch.Generator) -> Tensor:
     height, width = views.shape[2] // 2, views.shape[3] // 2
     if min(height, width) < max(PATCH_SIZES):
         return views
-    pictures = len(views) // 2
+    return crop_alike(views, (height, width), generator).repeat_interleave(4, dim=0)
+
+
+def crop_alike(views: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """A random part of size (h, w) of each picture, the same of both its views; 2B x C x H x W -> 2B x C x h x w."""
+    pictures, (height, width) = len(views) // 2, size
     tops = torch.randint(views.shape[2] - height + 1, (pictures,), generator=generator).repeat(2)
     lefts = torch.randint(views.shape[3] - width + 1, (pictures,), generator=generator).repeat(2)
-    quarters = [
+    parts = [
         view[:, top : top + height, left : left + width]
         for view, top, left in zip(views, tops.tolist(), lefts.tolist(), strict=True)
     ]
-    return torch.stack(quarters).repeat_interleave(4, dim=0)
+    return torch.stack(parts)

@@ -27,11 +27,8 @@ class Pretext(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    changes_views: ClassVar[bool] = (
-        False  # and asks what was changed: a step needs several views to have several answers
-    )
+    changes_views: ClassVar[bool] = False  # and asks what was changed: a step then needs several views
 
-    @abstractmethod
     def __init__(self, channels: int) -> None:
         """`channels`: of the pictures."""
         super().__init__()

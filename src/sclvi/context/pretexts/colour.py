@@ -6,10 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.pretexts.base import Pretext, Questions, classifier
-from sclvi.context.pretexts.singles import draw_changes, draw_single_patches
-from sclvi.encoders.interface import CODE_LENGTH
-from sclvi.encoders.places import Frame
+from sclvi.context.pretexts.singles import ChangedViewPretext, draw_changes
 
 
 def channel_orders(channels: int) -> tuple[tuple[int, ...], ...]:
@@ -22,15 +19,14 @@ def channel_orders(channels: int) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple((first + c) % channels for c in range(channels)) for first in range(channels))
 
 
-class Colour(Pretext):
+class Colour(ChangedViewPretext):
     """The classifier gets the code of one patch."""
 
     name: ClassVar[str] = "colour"
-    changes_views: ClassVar[bool] = True
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.classifier = classifier(CODE_LENGTH, len(channel_orders(channels)))
+    @staticmethod
+    def count_changes(channels: int) -> int:
+        return len(channel_orders(channels))
 
     @classmethod
     def change_views(cls, views: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -41,11 +37,3 @@ class Colour(Pretext):
         orders = torch.tensor(channel_orders(views.shape[1]))
         changes = draw_changes(len(views) // 2, len(orders), generator).repeat(2)
         return views[torch.arange(len(views))[:, None], orders[changes]], changes
-
-    def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
-        return draw_single_patches(count, frame, changes, generator)
-
-    def forward(self, codes: tuple[Tensor, ...]) -> Tensor:
-        (code,) = codes
-        logits: Tensor = self.classifier(code)
-        return logits

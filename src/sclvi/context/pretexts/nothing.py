@@ -14,9 +14,6 @@ class NoPretext(Pretext):
 
     name: ClassVar[str] = "none"
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-
     def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
         return Questions((), torch.empty(0, dtype=torch.long))
 

@@ -1,9 +1,31 @@
 """Pairs of patches a signed number of grid steps apart: what position pretexts are made of."""
 
-import torch
+from typing import ClassVar
 
-from sclvi.context.pretexts.base import Questions
+import torch
+from torch import Tensor
+
+from sclvi.context.pretexts.base import Pretext, Questions, classifier
+from sclvi.encoders.interface import CODE_LENGTH
 from sclvi.encoders.places import Frame, Places, draw_starts, largest_step
+
+
+class OffsetPretext(Pretext):
+    """Which of its offsets do two patches have? The classifier gets the difference of the two codes."""
+
+    offsets: ClassVar[tuple[tuple[int, int], ...]]  # (rows, columns) that the second patch lies below and right
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.classifier = classifier(CODE_LENGTH, len(self.offsets))
+
+    def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
+        return draw_offset_pairs(count, self.offsets, frame, generator)
+
+    def forward(self, codes: tuple[Tensor, ...]) -> Tensor:
+        first, second = codes
+        logits: Tensor = self.classifier(first - second)
+        return logits
 
 
 def draw_offset_pairs(

@@ -5,23 +5,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sclvi.context.pretexts.base import Pretext, Questions, classifier
 from sclvi.context.pretexts.colour import Colour, channel_orders
 from sclvi.context.pretexts.rotation import TURNS, Rotation
-from sclvi.context.pretexts.singles import draw_single_patches
-from sclvi.encoders.interface import CODE_LENGTH
-from sclvi.encoders.places import Frame
+from sclvi.context.pretexts.singles import ChangedViewPretext
 
 
-class RotationColour(Pretext):
+class RotationColour(ChangedViewPretext):
     """The paper's RR: one classifier of joint classes, which gets the code of one patch."""
 
     name: ClassVar[str] = "rotation_colour"
-    changes_views: ClassVar[bool] = True
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.classifier = classifier(CODE_LENGTH, TURNS * len(channel_orders(channels)))
+    @staticmethod
+    def count_changes(channels: int) -> int:
+        return TURNS * len(channel_orders(channels))
 
     @classmethod
     def change_views(cls, views: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -32,11 +28,3 @@ class RotationColour(Pretext):
         turned, turns = Rotation.change_views(views, generator)
         changed, orders = Colour.change_views(turned, generator)
         return changed, turns * len(channel_orders(views.shape[1])) + orders
-
-    def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
-        return draw_single_patches(count, frame, changes, generator)
-
-    def forward(self, codes: tuple[Tensor, ...]) -> Tensor:
-        (code,) = codes
-        logits: Tensor = self.classifier(code)
-        return logits

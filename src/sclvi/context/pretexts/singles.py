@@ -1,10 +1,37 @@
 """Single patches: what pretexts that change whole views ask about."""
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from sclvi.context.pretexts.base import Questions
+from sclvi.context.pretexts.base import Pretext, Questions, classifier
+from sclvi.encoders.interface import CODE_LENGTH
 from sclvi.encoders.places import Frame, Places, draw_starts
+
+
+class ChangedViewPretext(Pretext):
+    """What was done to the whole view? The classifier gets the code of one patch of it."""
+
+    changes_views: ClassVar[bool] = True
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.classifier = classifier(CODE_LENGTH, self.count_changes(channels))
+
+    @staticmethod
+    @abstractmethod
+    def count_changes(channels: int) -> int:
+        """How many changes are told apart in pictures of so many channels."""
+
+    def draw(self, count: int, frame: Frame, changes: Tensor, generator: torch.Generator) -> Questions:
+        return draw_single_patches(count, frame, changes, generator)
+
+    def forward(self, codes: tuple[Tensor, ...]) -> Tensor:
+        (code,) = codes
+        logits: Tensor = self.classifier(code)
+        return logits
 
 
 def draw_changes(count: int, classes: int, generator: torch.Generator) -> Tensor:
