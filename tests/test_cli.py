@@ -47,20 +47,6 @@ def model(category, tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def sclvi(monkeypatch, capsys):
-    """Run the command line in this process; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sclvi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.run()
-        written = capsys.readouterr()
-        return exit_.value.code or 0, written.out, written.err
-
-    return call
-
-
 def test_train_says_what_it_promises(sclvi, category, tmp_path):
     code, out, err = sclvi("train", category, "--out", tmp_path / "m.sclvi", *TRAIN[:-1])
     assert code == 0 and err == ""

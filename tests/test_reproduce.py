@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 import sclvi
-from sclvi import cli
 from sclvi.context.moved import draw_moved_pairs
 from sclvi.context.pretexts import PRETEXTS
 from sclvi.data.light import Light
@@ -395,17 +394,9 @@ def test_rows_of_a_budget_are_done_on_a_faster_day_too_but_not_with_other_settin
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(sclvi):
     """Run `sclvi reproduce` in this process; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sclvi", "reproduce", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.run()
-        written = capsys.readouterr()
-        return exit_.value.code or 0, written.out, written.err
-
-    return call
+    return partial(sclvi, "reproduce")
 
 
 def test_the_command_passes_its_options_on(command, monkeypatch, tmp_path):
