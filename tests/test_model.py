@@ -9,7 +9,6 @@ from PIL import Image
 
 import sclvi
 from sclvi.errors import SclviError
-from sclvi.scoring.scales import image_scores
 from sclvi.settings import preset
 
 SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE)
@@ -148,11 +147,6 @@ def test_scores_of_equal_pictures_without_contrast_are_finite():
     model = sclvi.train(flat, SETTINGS)
     (inspection,) = model.inspect(flat[:1])
     assert np.isfinite(inspection.score)
-
-
-def test_image_score_is_the_maximum():
-    maps = torch.rand(3, 5, 7)
-    assert torch.equal(image_scores(maps), torch.stack([one.max() for one in maps]))
 
 
 def with_content(data, change):

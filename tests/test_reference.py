@@ -23,8 +23,8 @@ from sclvi.memory.scale import ScaleMemory, fill_memories
 from sclvi.progress import silent
 from sclvi.scoring.affinity import affinity, fuse_patterns, patch_scores
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import fuse_scales, image_scores
 from sclvi.scoring.pixels import pixel_map
-from sclvi.scoring.scales import fuse_scales, image_scores
 from sclvi.settings import Settings, preset
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -258,7 +258,7 @@ def test_the_whole_chain_from_picture_to_image_score_is_that_of_the_paper(chain)
         product_memories.append(ScaleMemory(scale.patch, scale.stride, None, bank, grid))
     expected = reference.anomaly_map(chain.test[0].numpy(), memories)
 
-    maps, _ = Inspector(chain.encoder, tuple(product_memories), chain.settings).score(chain.test)
-    product = fuse_scales(maps, [1.0, 1.0]) ** 2  # it gives the geometric mean of two maps
+    maps, _ = Inspector(chain.encoder, tuple(product_memories), None, chain.settings).score(chain.test)
+    product = fuse_scales(maps) ** 2  # it gives the geometric mean of two maps
     np.testing.assert_allclose(product[0].numpy(), expected, **TOLERANCE)
     assert image_scores(product).item() == pytest.approx(reference.image_score(expected), rel=1e-5)

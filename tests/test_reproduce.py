@@ -533,14 +533,16 @@ SCORING = {
     "affinity_limit": 15.0,
     "softness": 0.5,
     "query_step": 1,
+    "surface": False,
+    "raised": False,
     "smoothing": 0.0,
 }
 
 
 def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_nothing_else():
-    usual = Settings()
-    for name, value in SCORING.items():
-        other = Settings(**{name: value})
+    usual = Settings(surface=False)  # which the paper encoder does not have
+    for name, value in {**SCORING, "surface": True}.items():
+        other = Settings(**{"surface": False, name: value})
         assert other.training_fingerprint() == usual.training_fingerprint(), name
         assert other.fingerprint() != usual.fingerprint(), name
     learning = {
@@ -562,7 +564,7 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
         "weight_decay": 0.0,
         "alpha": 0.1,
     }
-    prints = {Settings(**{name: value}).training_fingerprint() for name, value in learning.items()}
+    prints = {Settings(surface=False, **{name: value}).training_fingerprint() for name, value in learning.items()}
     assert len(prints | {usual.training_fingerprint()}) == len(learning) + 1
     # every setting is one or the other, or what the threshold is set with, which a reproduction has none of
     assert set(Settings.model_fields) == {*SCORING, *learning, "set_aside", "false_reject_rate"}
@@ -587,6 +589,7 @@ def test_the_paper_preset_is_the_papers():
     assert paper.memory_strides == (4, 16)  # of 32 and of 64 px
     assert paper.query_step == 1  # test pictures at the same strides
     assert paper.softness is None and paper.smoothing == 0  # nothing of the kind in either
+    assert not paper.surface and not paper.raised
     assert paper.search == "exact"
     # "every training patch": hazelnut, the largest category of MVTec AD, has 391 training pictures
     per_picture = ((256 - 32) // 4 + 1) ** 2 + ((256 - 64) // 16 + 1) ** 2
@@ -596,7 +599,18 @@ def test_the_paper_preset_is_the_papers():
 def test_the_dense_encoder_takes_the_rest_from_the_paper():
     dense, paper = settings_for("dense", "eight", 3, {"eta": 5}), settings_for("paper", "eight", 3, {"eta": 5})
     assert (dense.encoder, dense.pretext, dense.seed, dense.eta) == ("dense", "eight", 3, 5)
-    for name in ("size", "start", "alpha", "memory_strides", "softness", "query_step", "smoothing", "affinity_limit"):
+    for name in (
+        "size",
+        "start",
+        "alpha",
+        "memory_strides",
+        "softness",
+        "query_step",
+        "surface",
+        "raised",
+        "smoothing",
+        "affinity_limit",
+    ):
         assert getattr(dense, name) == getattr(paper, name), name
 
 

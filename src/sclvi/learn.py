@@ -19,17 +19,18 @@ from sclvi.data.light import Light
 from sclvi.data.sources import Source
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.encoders.compute import pick_device
+from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import inspecting_encoder, new_encoder
 from sclvi.errors import OnSkip
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.scale import fill_memories
+from sclvi.memory.surface import SurfaceMoments, see_surface
 from sclvi.model import BATCH, Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
-from sclvi.scoring.pixels import smooth
-from sclvi.scoring.scales import fuse_scales, image_scores
+from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.settings import Settings
 
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
@@ -61,8 +62,10 @@ def train(
     images = data.images
     held, learned = _split(len(images), settings)
     encoder, log = learn_encoder(images, learned, settings, progress)
-    inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), settings)
-    calibration = _calibrate(inspector, images, held, progress)
+    memories = fill_memories(encoder, images, settings, progress)
+    moments = see_surface(encoder, images, progress) if settings.surface and isinstance(encoder, DenseEncoder) else None
+    inspector = Inspector(encoder, memories, moments.surface() if moments is not None else None, settings)
+    calibration = _calibrate(inspector, moments, images, held, progress)
     seconds = time.perf_counter() - started
     return Model(
         inspector=inspector,
@@ -106,18 +109,24 @@ def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
     return order[:held].sort().values, order[held:].sort().values
 
 
-def _calibrate(inspector: Inspector, images: Tensor, held: Tensor, progress: Progress) -> Calibration:
-    """Score the set-aside pictures, each against a memory without its own patches, and set the thresholds."""
-    maps: list[list[Tensor]] = []
+def _calibrate(
+    inspector: Inspector, moments: SurfaceMoments | None, images: Tensor, held: Tensor, progress: Progress
+) -> Calibration:
+    """Score the set-aside pictures, each as if nothing had been kept of it, and set the thresholds."""
+    scored: list[list[Tensor]] = []
     for number in track(held.tolist(), "setting the threshold", len(held), progress):
-        maps.append(inspector.score(images[number][None], without_picture=number)[0])
-    per_scale = [torch.cat(scale) for scale in zip(*maps, strict=True)]
-    levels = [max(scale.mean().item(), 1e-6) for scale in per_scale]
-    fused = smooth(fuse_scales(per_scale, levels), inspector.settings.smoothing)
+        image = images[number][None]
+        stranger = inspector
+        if moments is not None and len(images) > 1:
+            stranger = replace(inspector, surface=moments.surface_without(image))
+        scored.append(stranger.score(image, without_picture=number)[0])
+    maps = [torch.cat(kind) for kind in zip(*scored, strict=True)]
+    usual = tuple(Usual.measure(kind) for kind in maps)
+    fused = fuse_maps(maps, usual, inspector.settings.raised)
     scores = image_scores(fused).tolist()
     threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)
     outline = min(float(np.quantile(fused.numpy(), _OUTLINE_QUANTILE)), threshold.value)
-    return Calibration(tuple(levels), threshold, outline, tuple(scores))
+    return Calibration(usual, threshold, outline, tuple(scores))
 
 
 def _metadata(data: GoodPictures, log: list[TrainingStep], settings: Settings, seconds: float) -> dict[str, Any]:

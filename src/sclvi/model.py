@@ -19,8 +19,7 @@ from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.scoring.inspector import Found, Inspector
-from sclvi.scoring.pixels import smooth
-from sclvi.scoring.scales import fuse_scales, image_scores
+from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
@@ -30,7 +29,7 @@ _READERS = 2
 class Calibration:
     """What the set-aside good pictures said."""
 
-    levels: tuple[float, ...]  # mean map value per scale
+    usual: tuple[Usual, ...]  # per map
     threshold: Threshold
     outline: float  # map value that ends a defect
     scores: tuple[float, ...]  # image score of each set-aside picture
@@ -86,8 +85,7 @@ class Model:
     def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Found]:
         """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
         maps, found = self.inspector.score(images)
-        fused = fuse_scales(maps, list(self.calibration.levels))
-        return smooth(fused, self.inspector.settings.smoothing), found
+        return fuse_maps(maps, self.calibration.usual, self.inspector.settings.raised), found
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["_Loaded | _Failed"]:
         numbered = enumerate(images)

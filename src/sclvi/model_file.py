@@ -19,17 +19,22 @@ from sclvi.data.good import TrainingPicture
 from sclvi.data.light import Light
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
+from sclvi.encoders.dense import DenseEncoder
+from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import empty_inspecting_encoder
 from sclvi.errors import SclviError
 from sclvi.files import write_atomically
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.gaussian import Gaussian
 from sclvi.memory.scale import ScaleMemory
+from sclvi.memory.surface import REDUCTIONS, Surface
 from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -106,15 +111,16 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
     settings = Settings(**content["settings"])
     encoder = empty_inspecting_encoder(settings.encoder, content["channels"])
     encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
+    encoder = to_device(encoder, pick_device())
     memories = tuple(_build_memory(arrays, number, known) for number, known in enumerate(content["memories"]))
     calibration = content["calibration"]
     return Model(
-        inspector=Inspector(to_device(encoder, pick_device()), memories, settings),
+        inspector=Inspector(encoder, memories, _build_surface(arrays, encoder, settings), settings),
         light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
         size=(content["size"][0], content["size"][1]),
         channels=content["channels"],
         calibration=Calibration(
-            levels=tuple(calibration["levels"]),
+            usual=tuple(Usual(**known) for known in calibration["usual"]),
             threshold=Threshold(**calibration["threshold"]),
             outline=calibration["outline"],
             scores=tuple(calibration["scores"]),
@@ -134,6 +140,17 @@ def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMe
     return ScaleMemory(known["patch"], known["stride"], space, bank, (known["grid"][0], known["grid"][1]))
 
 
+def _build_surface(arrays: Arrays, encoder: Encoder, settings: Settings) -> Surface | None:
+    if not (settings.surface and isinstance(encoder, DenseEncoder)):
+        return None
+    device = pick_device()
+    levels = tuple(
+        Gaussian(*(torch.from_numpy(arrays[f"surface{number}.{part}"]).to(device) for part in ("means", "whiteners")))
+        for number in range(len(REDUCTIONS))
+    )
+    return Surface(encoder.first_layer(), levels)
+
+
 def _arrays(inspector: Inspector, light: Light) -> Arrays:
     arrays: Arrays = {
         f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
@@ -145,6 +162,9 @@ def _arrays(inspector: Inspector, light: Light) -> Arrays:
             arrays[f"memory{number}.centre"] = memory.space.centre.numpy()
         arrays[f"memory{number}.index"] = memory.bank.to_bytes()
         arrays[f"memory{number}.origins"] = memory.bank.origins
+    for number, level in enumerate(inspector.surface.levels if inspector.surface is not None else ()):
+        arrays[f"surface{number}.means"] = level.means.cpu().numpy()
+        arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
     return arrays
 
 

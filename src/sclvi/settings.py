@@ -13,7 +13,10 @@ from sclvi.memory.bank import Search
 from sclvi.scoring.affinity import LAMBDA, Fusion
 
 _SCORING_FIELDS = frozenset(
-    ("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step", "smoothing")
+    (
+        *("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step"),
+        *("surface", "raised", "smoothing"),
+    )
 )
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -66,6 +69,8 @@ class Settings(BaseModel):
         0.3, ge=0, description="of the length normalisation, in median lengths of a good code; None: codes as they are"
     )
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
+    surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
+    raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
     smoothing: float = Field(2.0, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
@@ -77,6 +82,12 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"query_step {self.query_step} leaves gaps between {patch}-px patches {stride} px apart"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _surface_needs_the_dense_encoder(self) -> Self:
+        if self.surface and self.encoder != "dense":
+            raise ValueError(f"the {self.encoder} encoder has no layer over the whole picture; set surface to false")
         return self
 
     def fingerprint(self) -> str:
@@ -115,6 +126,8 @@ _PAPER: Mapping[str, Any] = {
     "search": "exact",
     "softness": None,
     "query_step": 1,
+    "surface": False,
+    "raised": False,
     "smoothing": 0.0,
 }
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {"default": {}, "paper": _PAPER}

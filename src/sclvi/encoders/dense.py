@@ -14,6 +14,7 @@ from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder
 from sclvi.encoders.places import CodeReader, Places
 
 STRIDE = 4  # px between neighbouring codes of the map
+_LAYERS_OF_A_FOLDED_BLOCK = 2  # convolution and LeakyReLU
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -75,6 +76,10 @@ class DenseEncoder(Encoder):
 
     def read(self, views: Tensor) -> tuple[CodeReader, ...]:
         return tuple(_reader(codes) for codes in self(views))
+
+    def first_layer(self) -> nn.Module:
+        """B x C x H x W -> B x 32 x h x w, one response every 2 px over 4 x 4 px; as it stands, once it inspects."""
+        return self.main[:_LAYERS_OF_A_FOLDED_BLOCK]
 
 
 def _reader(codes: Tensor) -> CodeReader:

@@ -8,9 +8,12 @@ from sclvi.encoders.compute import encode
 from sclvi.encoders.interface import Encoder
 from sclvi.memory.bank import Neighbours
 from sclvi.memory.scale import ScaleMemory
+from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
-from sclvi.scoring.pixels import pixel_map
+from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
+
+_SURFACE_SMOOTHING = 2  # times that of the scales: single responses see few pixels, so they are noisier
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Inspector:
 
     encoder: Encoder
     memories: tuple[ScaleMemory, ...]
+    surface: Surface | None
     settings: Settings
 
     def search(self, images: Tensor, eta: int, without_picture: int | None = None) -> list[Found]:
@@ -64,8 +68,16 @@ class Inspector:
         return found
 
     def score(self, images: Tensor, without_picture: int | None = None) -> tuple[list[Tensor], Found]:
-        """Per scale, the map of each picture, B x H x W float (eq. 7); and what was found at the smallest scale."""
+        """The smoothed maps of B pictures, B x H x W float each, and what was found at the smallest scale.
+
+        One map per scale (eq. 7), then that of the surface, where there is one.
+        """
         settings = self.settings
         eta = 1 if settings.fusion == "nearest" else settings.eta
         found = self.search(images, eta, without_picture)
-        return [scale.pixels(settings.fusion, eta, settings.affinity_limit) for scale in found], found[0]
+        maps = [
+            smooth(scale.pixels(settings.fusion, eta, settings.affinity_limit), settings.smoothing) for scale in found
+        ]
+        if self.surface is not None:
+            maps.append(smooth(self.surface.pixels(images), _SURFACE_SMOOTHING * settings.smoothing))
+        return maps, found[0]

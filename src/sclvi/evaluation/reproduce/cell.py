@@ -26,8 +26,8 @@ from sclvi.learn import learn_encoder, measure_light
 from sclvi.memory.scale import fill_memories
 from sclvi.progress import Progress, track
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import fuse_scales, image_scores
 from sclvi.scoring.pixels import smooth
-from sclvi.scoring.scales import fuse_scales, image_scores
 from sclvi.settings import Settings
 
 
@@ -55,7 +55,7 @@ def measure_cell(
     light = measure_light(good.images, settings)
     images = light(good.images)
     encoder, minutes = _learn_or_load(category.name, images, good.fingerprint, settings, cache, progress)
-    inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), settings)
+    inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), None, settings)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
     for item in track(items, "scoring", len(items), progress):
         image = light(prepare(read_picture(item.path), good.size, good.channels)[None])
@@ -92,7 +92,7 @@ def score_in_ways(
     maps = {}
     for scoring in scorings:
         scales = [scale.pixels(scoring.fusion, scoring.eta, settings.affinity_limit) for scale in found]
-        maps[scoring] = smooth(fuse_scales(scales, [1.0] * len(scales)), settings.smoothing)
+        maps[scoring] = smooth(fuse_scales(scales), settings.smoothing)
     return maps
 
 

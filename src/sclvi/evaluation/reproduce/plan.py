@@ -61,6 +61,8 @@ _DENSE: Mapping[str, Any] = {
     "memory_strides": (4, 16),
     "softness": None,
     "query_step": 1,
+    "surface": False,
+    "raised": False,
     "smoothing": 0.0,
 }
 

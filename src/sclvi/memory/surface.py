@@ -1,0 +1,97 @@
+"""The surface: what the first layer of the encoder answers at each place of good pictures, at three resolutions.
+
+Codes of 32-px patches see shape; a hairline in grain or a wrong shade hardly moves them. The first layer sees these,
+and a Gaussian for each place says what is usual there. Half and quarter resolution see wider faults.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sclvi.encoders.dense import DenseEncoder
+from sclvi.memory.gaussian import Gaussian, Moments
+from sclvi.progress import Progress, track
+from sclvi.scoring.pixels import pixel_map
+
+REDUCTIONS = (1, 2, 4)
+_KERNEL, _STEP = 4, 2  # px, of the first layer
+_MOST_PLACES = 128 * 512  # at one resolution: the covariance of a place takes 8 KiB while it is learned
+_BATCH = 8  # pictures
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """First-layer responses at one resolution."""
+
+    responses: Tensor  # B x h x w x K float
+    extent: int  # px of the picture that one response has seen
+    stride: int  # px between responses
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What is usual at each place, one Gaussian per resolution."""
+
+    filters: nn.Module  # the first layer, see `DenseEncoder.first_layer`
+    levels: tuple[Gaussian, ...]
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Root mean square, over the resolutions, of the distance at each pixel; about 1 on good pictures.
+
+        B x C x H x W float, prepared by `Light` -> B x H x W float >= 0.
+        """
+        size = (images.shape[2], images.shape[3])
+        squares = [
+            pixel_map(level.distances(seen.responses).square(), seen.extent, seen.stride, size)
+            for level, seen in zip(self.levels, _answers(self.filters, images), strict=True)
+        ]
+        return torch.stack(squares).mean(0).sqrt().cpu()
+
+
+@dataclass(frozen=True)
+class SurfaceMoments:
+    """What has been seen of good pictures."""
+
+    filters: nn.Module
+    levels: tuple[Moments, ...]
+
+    @classmethod
+    def of(cls, filters: nn.Module, images: Tensor) -> "SurfaceMoments":
+        """Arguments as of `Surface`."""
+        return cls(filters, tuple(Moments.of(seen.responses) for seen in _answers(filters, images)))
+
+    def __add__(self, other: "SurfaceMoments") -> "SurfaceMoments":
+        pairs = zip(self.levels, other.levels, strict=True)
+        return SurfaceMoments(self.filters, tuple(mine + theirs for mine, theirs in pairs))
+
+    def surface(self) -> Surface:
+        return Surface(self.filters, tuple(moments.gaussian() for moments in self.levels))
+
+    def surface_without(self, images: Tensor) -> Surface:
+        """As if these pictures, which are among those seen, had not been; one at least must be left."""
+        pairs = zip(self.levels, SurfaceMoments.of(self.filters, images).levels, strict=True)
+        return SurfaceMoments(self.filters, tuple(mine - theirs for mine, theirs in pairs)).surface()
+
+
+def see_surface(encoder: DenseEncoder, images: Tensor, progress: Progress) -> SurfaceMoments:
+    """Of all good pictures, N x C x H x W float, prepared by `Light`; the encoder as it inspects."""
+    batches = images.split(_BATCH)
+    seen = (SurfaceMoments.of(encoder.first_layer(), batch) for batch in batches)
+    return reduce(add, track(seen, "learning the surface", len(batches), progress))
+
+
+def _answers(filters: nn.Module, images: Tensor) -> Iterator[_Answers]:
+    """Of B x C x H x W float pictures, at each resolution, on the device of the filters."""
+    images = images.to(next(filters.parameters()).device)
+    for reduction in REDUCTIONS:
+        with torch.inference_mode():
+            responses = filters(F.avg_pool2d(images, reduction))
+            pooled = max(2, math.ceil(math.sqrt(responses.shape[2] * responses.shape[3] / _MOST_PLACES)))
+            responses = F.avg_pool2d(responses, pooled).permute(0, 2, 3, 1)
+        yield _Answers(responses, reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled)

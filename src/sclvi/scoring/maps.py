@@ -1,0 +1,65 @@
+"""Maps of different kinds brought to one measure and fused into the anomaly map."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
+_OWN_SPREAD = 0.03  # in logarithms; pictures of another day agree less well than those at hand happen to do
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What one map shows on good pictures that the memory does not hold."""
+
+    level: float  # mean over all pixels, > 0
+    peak: float  # median over the pictures of log(maximum / level)
+    spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
+
+    @classmethod
+    def measure(cls, maps: Tensor) -> "Usual":
+        """From the maps of good pictures, N x H x W float >= 0."""
+        level = max(maps.mean().item(), _FAINTEST)
+        peaks = _logarithm(maps, level).amax((1, 2))
+        peak = peaks.median()
+        spread = 1.4826 * (peaks - peak).abs().median().item()
+        return cls(level, peak.item(), math.hypot(spread, _OWN_SPREAD))
+
+
+def fuse_scales(maps: list[Tensor]) -> Tensor:
+    """Geometric mean of the scales' maps, which ranks as their product in the authors' code does.
+
+    B x H x W float >= 0 each -> B x H x W.
+    """
+    return torch.stack([_logarithm(one, 1.0) for one in maps]).mean(0).exp()
+
+
+def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Tensor:
+    """Geometric mean of the maps, raised where one map alone shows more than the worst places of good pictures do.
+
+    Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean ranks
+    places well, but a defect that one map sees and the others do not is averaged away; so it is multiplied by 1 + the
+    largest surprise, in deviations of the maxima of good pictures, where that is positive.
+
+    Args:
+        maps: B x H x W float >= 0 each.
+        usual: of each map.
+        raised: False gives the mean alone.
+    """
+    logarithms = torch.stack([_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)])
+    mean = logarithms.mean(0).exp()
+    if not raised:
+        return mean
+    surprises = [(one - known.peak) / known.spread for one, known in zip(logarithms, usual, strict=True)]
+    return mean * (1 + torch.stack(surprises).amax(0).clamp_min(0))
+
+
+def image_scores(maps: Tensor) -> Tensor:
+    """Score of each picture: the maximum of its map; B x H x W -> B."""
+    return maps.amax((1, 2))
+
+
+def _logarithm(maps: Tensor, level: float) -> Tensor:
+    return (maps / level).clamp_min(_FAINTEST).log()
