@@ -1,12 +1,15 @@
-"""What one change of a setting does to the figures:
+"""What each part of the default is worth: taken away alone, everything else as it was.
 
-    python -m benchmarks.ablation --data ../shared/data --change softness=0 --change steps=0 --categories bottle screw
+    python -m benchmarks.ablation --data ../shared/data
 
-Each call trains and evaluates every named category with the changed settings and adds a row for each to
-benchmarks/results/ablation.csv. Without --change it measures the default, the line to compare with.
+Adds a row for each part and category to benchmarks/results/ablation.csv; the part "none" is the default itself. Parts
+that only score share one training.
 """
 
 import argparse
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +17,70 @@ from benchmarks.accuracy import FIGURES
 from benchmarks.tables import RESULTS
 from sclvi.evaluation.evaluate import evaluate
 from sclvi.evaluation.rows import append_rows, provenance, rounded
-from sclvi.learn import train
+from sclvi.learn import build_model, learn_good
 from sclvi.settings import Settings
 
+# What is left when the part is gone.
+LEARNING: Mapping[str, Mapping[str, Any]] = {
+    "context learning": {"steps": 0},
+    "procedural start": {"start": "random"},
+    "soft length normalisation": {"softness": None},
+    "working size 384": {"short_side": 256, "smoothing": 2.0},
+}
+SCORING: Mapping[str, Mapping[str, Any]] = {
+    "none": {},
+    "affinity (nearest item instead)": {"fusion": "nearest"},
+    "affinity (mean of eta instead)": {"fusion": "mean"},
+    "surface": {"surface": False},
+    "raised by surprise": {"raised": False},
+    "smoothing": {"smoothing": 0.0},
+}
 
-def measure(category: Path, changes: dict[str, str], seed: int) -> dict[str, Any]:
-    """One row."""
-    settings = Settings.model_validate({"seed": seed, **changes})
-    model = train(category, settings)
-    figures = evaluate(model, category).figures
-    return {
-        "change": " ".join(f"{name}={value}" for name, value in changes.items()) or "default",
-        "category": category.name,
-        "seed": seed,
-        **{name: rounded(figures[name], 5) for name in FIGURES},
-        "train_seconds": model.metadata["train_seconds"],
-        "images_per_second": rounded(figures["images_per_second"], 2),
-        "settings": settings.fingerprint(),
-        **provenance(),
-    }
+
+def measure(
+    category: Path, learning: Mapping[str, Any], parts: Mapping[str, Any], seed: int
+) -> Iterator[dict[str, Any]]:
+    """A row for each of the scoring changes `parts`, after one training with the changes `learning`."""
+    base = Settings(seed=seed, **learning)
+    started = time.perf_counter()
+    lesson = learn_good(category, base)
+    seconds = time.perf_counter() - started
+    for part, changes in parts.items():
+        settings = base.model_copy(update=changes)
+        scored = replace(lesson, moments=lesson.moments if settings.surface else None)
+        began = time.perf_counter()
+        model = build_model(scored, settings, began - seconds)
+        figures = evaluate(model, category).figures
+        yield {
+            "without": part,
+            "category": category.name,
+            "seed": seed,
+            **{name: rounded(figures[name], 5) for name in FIGURES},
+            "train_seconds": model.metadata["train_seconds"],
+            "images_per_second": rounded(figures["images_per_second"], 2),
+            "settings": settings.fingerprint(),
+            **provenance(),
+        }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", required=True)
-    parser.add_argument("--change", action="append", default=[], metavar="SETTING=VALUE")
+    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--parts", nargs="*", default=[*SCORING, *LEARNING])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.csv")
     arguments = parser.parse_args()
-    changes = dict(change.split("=", 1) for change in arguments.change)
-    for name in arguments.categories:
-        append_rows(arguments.out, [measure(arguments.data / name, changes, arguments.seed)])
+    for category in sorted(path.parents[1] for path in arguments.data.glob("*/train/good")):
+        if arguments.categories and category.name not in arguments.categories:
+            continue
+        scoring = {part: SCORING[part] for part in arguments.parts if part in SCORING}
+        if scoring:
+            for row in measure(category, {}, scoring, arguments.seed):
+                append_rows(arguments.out, [row])
+        for part in arguments.parts:
+            if part in LEARNING:
+                append_rows(arguments.out, list(measure(category, LEARNING[part], {part: {}}, arguments.seed)))
 
 
 if __name__ == "__main__":

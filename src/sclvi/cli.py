@@ -83,7 +83,7 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("part.sclvi"),
     size: Annotated[
-        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [256]")
+        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [384]")
     ] = None,
     preset: Annotated[
         PresetChoice, typer.Option(help="default, or paper: as published, patch by patch; very slow without a GPU.")

@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,7 @@ from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import inspecting_encoder, new_encoder
 from sclvi.errors import OnSkip
 from sclvi.evaluation.memory_use import peak_memory_mib
-from sclvi.memory.scale import fill_memories
+from sclvi.memory.scale import ScaleMemory, fill_memories
 from sclvi.memory.surface import SurfaceMoments, see_surface
 from sclvi.model import BATCH, Calibration, Model
 from sclvi.model_file import fingerprint_of
@@ -33,6 +33,7 @@ from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.settings import Settings
 
+_CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 
 
@@ -56,26 +57,54 @@ def train(
     """
     settings = settings or Settings()
     started = time.perf_counter()
+    lesson = learn_good(good, settings, progress, on_skip)
+    return build_model(lesson, settings, started, progress)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned of good parts; scoring settings may still change."""
+
+    data: GoodPictures  # prepared by `light`
+    light: Light
+    held: Tensor  # indices of the pictures that set the threshold
+    encoder: Encoder
+    memories: tuple[ScaleMemory, ...]
+    moments: SurfaceMoments | None
+    log: list[TrainingStep]
+
+
+def learn_good(
+    good: str | Path | Sequence[Source], settings: Settings, progress: Progress = silent, on_skip: OnSkip | None = None
+) -> Lesson:
+    """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
     data = read_good(good, settings.size, settings.short_side, progress, on_skip)
     light = measure_light(data.images, settings)
     data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
-    images = data.images
-    held, learned = _split(len(images), settings)
-    encoder, log = learn_encoder(images, learned, settings, progress)
-    memories = fill_memories(encoder, images, settings, progress)
-    moments = see_surface(encoder, images, progress) if settings.surface and isinstance(encoder, DenseEncoder) else None
-    inspector = Inspector(encoder, memories, moments.surface() if moments is not None else None, settings)
-    calibration = _calibrate(inspector, moments, images, held, progress)
+    held, learned = _split(len(data.images), settings)
+    encoder, log = learn_encoder(data.images, learned, settings, progress)
+    memories = fill_memories(encoder, data.images, settings, progress)
+    moments = None
+    if settings.surface and isinstance(encoder, DenseEncoder):
+        moments = see_surface(encoder, data.images, progress)
+    return Lesson(data, light, held, encoder, memories, moments, log)
+
+
+def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
+    """Set the threshold; `started` is when training began, by `time.perf_counter`."""
+    surface = lesson.moments.surface() if lesson.moments is not None else None
+    inspector = Inspector(lesson.encoder, lesson.memories, surface, settings)
+    calibration = _calibrate(inspector, lesson.moments, lesson.data.images, lesson.held, progress)
     seconds = time.perf_counter() - started
     return Model(
         inspector=inspector,
-        light=light,
-        size=data.size,
-        channels=data.channels,
+        light=lesson.light,
+        size=lesson.data.size,
+        channels=lesson.data.channels,
         calibration=calibration,
-        pictures=data.pictures,
-        fingerprint=fingerprint_of(inspector, light, calibration),
-        metadata=_metadata(data, log, settings, seconds),
+        pictures=lesson.data.pictures,
+        fingerprint=fingerprint_of(inspector, lesson.light, calibration),
+        metadata=_metadata(lesson.data, lesson.log, settings, seconds),
     )
 
 
@@ -121,7 +150,9 @@ def _calibrate(
             stranger = replace(inspector, surface=moments.surface_without(image))
         scored.append(stranger.score(image, without_picture=number)[0])
     maps = [torch.cat(kind) for kind in zip(*scored, strict=True)]
-    usual = tuple(Usual.measure(kind) for kind in maps)
+    usual = tuple(
+        Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(maps)
+    )
     fused = fuse_maps(maps, usual, inspector.settings.raised)
     scores = image_scores(fused).tolist()
     threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)

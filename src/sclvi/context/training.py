@@ -10,7 +10,7 @@ from sclvi.context.losses import context_loss, patch_svdd_loss, total_loss
 from sclvi.context.moved import draw_moved_pairs
 from sclvi.context.pretexts import PRETEXTS
 from sclvi.context.pretexts.base import Pretext, Questions
-from sclvi.context.views import repeat_quarter, two_views
+from sclvi.context.views import crop_alike, repeat_quarter, two_views
 from sclvi.encoders.compute import reduced_precision
 from sclvi.encoders.interface import PATCH_SIZES, Encoder
 from sclvi.encoders.places import CodeReader, Frame
@@ -102,6 +102,9 @@ class _Learner:
         pair = two_views(images, shifts, settings.colour_shift, settings.noise, self.generator, self.light_generator)
         kind = PRETEXTS[settings.pretext]
         views = torch.cat(pair)
+        if settings.crop is not None:
+            size = (min(settings.crop, views.shape[2]), min(settings.crop, views.shape[3]))
+            views = crop_alike(views, size, self.generator)
         if kind.changes_views and settings.pairs > 1:  # one picture gives many questions, which want several answers
             views = repeat_quarter(views, self.generator)
         views, changes = kind.change_views(views, self.generator)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
-_OWN_SPREAD = 0.03  # in logarithms; pictures of another day agree less well than those at hand happen to do
+_OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Usual:
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
 
     @classmethod
-    def measure(cls, maps: Tensor) -> "Usual":
-        """From the maps of good pictures, N x H x W float >= 0."""
+    def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":
+        """From the maps of good pictures, N x H x W float >= 0; `caution` > 1 makes it less easily surprised."""
         level = max(maps.mean().item(), _FAINTEST)
         peaks = _logarithm(maps, level).amax((1, 2))
         peak = peaks.median()
         spread = 1.4826 * (peaks - peak).abs().median().item()
-        return cls(level, peak.item(), math.hypot(spread, _OWN_SPREAD))
+        return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD))
 
 
 def fuse_scales(maps: list[Tensor]) -> Tensor:
@@ -40,8 +40,8 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
     """Geometric mean of the maps, raised where one map alone shows more than the worst places of good pictures do.
 
     Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean ranks
-    places well, but a defect that one map sees and the others do not is averaged away; so it is multiplied by 1 + the
-    largest surprise, in deviations of the maxima of good pictures, where that is positive.
+    places well, but a defect that one map sees and the others do not is averaged away. So it is multiplied by
+    (1 + s)^2, s the largest surprise, in deviations of the maxima of good pictures, where that is positive.
 
     Args:
         maps: B x H x W float >= 0 each.
@@ -53,7 +53,7 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
     if not raised:
         return mean
     surprises = [(one - known.peak) / known.spread for one, known in zip(logarithms, usual, strict=True)]
-    return mean * (1 + torch.stack(surprises).amax(0).clamp_min(0))
+    return mean * (1 + torch.stack(surprises).amax(0).clamp_min(0)).square()
 
 
 def image_scores(maps: Tensor) -> Tensor:

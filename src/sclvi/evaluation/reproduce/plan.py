@@ -57,6 +57,7 @@ _DENSE: Mapping[str, Any] = {
     "start": "random",
     "steps": 200,
     "batch": 1,
+    "crop": None,
     "encoder_rate": 1e-3,
     "memory_strides": (4, 16),
     "softness": None,

@@ -1,0 +1,96 @@
+"""How accuracy grows with the number of good pictures:
+
+    python -m benchmarks.few_shot --data ../shared/data
+
+Each category is learned from 5, 10, 20, 50 and all of its good pictures; the smaller sets lie within the larger ones,
+and a seed draws them. A row for each goes to benchmarks/results/few_shot.csv; the plot beside it shows all its rows.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.accuracy import FIGURES
+from benchmarks.tables import RESULTS
+from sclvi.data.layouts import find_layout
+from sclvi.evaluation.evaluate import evaluate
+from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
+from sclvi.learn import train
+from sclvi.settings import Settings
+
+COUNTS = (5, 10, 20, 50)  # and all
+
+
+def draw_pictures(category: Path, count: int | None, seed: int) -> list[Path]:
+    """`count` good pictures of the category, None: all; fewer are the first of more."""
+    pictures = [item.path for item in find_layout(category).train]
+    order = np.random.default_rng(seed).permutation(len(pictures))
+    return [pictures[number] for number in order[:count]]
+
+
+def measure(category: Path, count: int | None, seed: int) -> dict[str, Any]:
+    """One row."""
+    settings = Settings(seed=seed)
+    pictures = draw_pictures(category, count, seed)
+    model = train(pictures, settings)
+    figures = evaluate(model, category).figures
+    return {
+        "category": category.name,
+        "train_images": len(pictures),
+        "all_images": count is None,
+        "seed": seed,
+        **{name: rounded(figures[name], 5) for name in FIGURES},
+        "promised_rate": rounded(model.calibration.threshold.promised_rate, 4),
+        "train_seconds": model.metadata["train_seconds"],
+        "settings": settings.fingerprint(),
+        **provenance(),
+    }
+
+
+def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
+    """Image and pixel AUROC over the number of good pictures, a line for each category, mean over seeds."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, name in zip(figure.subplots(1, 2), ("image_auroc", "pixel_auroc"), strict=True):
+        for category, marker in zip(sorted({row["category"] for row in rows}), "osD^vPX*", strict=False):
+            mine = [row for row in rows if row["category"] == category]
+            counts = sorted({int(row["train_images"]) for row in mine})
+            means = [100 * fmean(float(row[name]) for row in mine if int(row["train_images"]) == n) for n in counts]
+            axes.plot(counts, means, marker=marker, label=category)
+        axes.set_xscale("log")
+        axes.set_xticks(ticks := [*COUNTS, 100, 200, 300], [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("good pictures")
+        axes.set_ylabel(name.replace("_auroc", " AUROC, %"))
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
+    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="besides all, with --all")
+    parser.add_argument("--all", action="store_true", help="also all pictures")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--out", type=Path, default=RESULTS / "few_shot.csv")
+    arguments = parser.parse_args()
+    categories = sorted(path.parents[1] for path in arguments.data.glob("*/train/good"))
+    counts = [*arguments.counts, *([None] if arguments.all else [])]
+    for seed in arguments.seeds:
+        for category in categories:
+            if not arguments.categories or category.name in arguments.categories:
+                for count in counts:
+                    append_rows(arguments.out, [measure(category, count, seed)])
+    plot(read_rows(arguments.out), arguments.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
