@@ -525,14 +525,14 @@ def test_rows_of_another_shape_are_refused_and_stay(data, tmp_path):
 # Settings
 
 SCORING = {
-    "memory_strides": (4, 8),
+    "memory_strides": (8, 8),
     "memory_mib": 1.0,
     "search": "exact",
     "fusion": "mean",
     "eta": 3,
     "affinity_limit": 15.0,
     "softness": 0.5,
-    "query_step": 2,
+    "query_step": 1,
     "surface": False,
     "raised": False,
     "smoothing": 0.0,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sclvi.settings import Settings
 
 
+_FEW = 10  # good pictures; see few_shot.csv
+
+
 class Exit(IntEnum):
     """Exit codes; 0 is success whatever the verdicts."""
 
@@ -83,7 +86,7 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("part.sclvi"),
     size: Annotated[
-        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [384]")
+        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
     ] = None,
     preset: Annotated[
         PresetChoice, typer.Option(help="default, or paper: as published, patch by patch; very slow without a GPU.")
@@ -128,6 +131,11 @@ def train(
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"
         )
+        if len(model.pictures) < _FEW:
+            output.print(
+                f"{len(model.pictures)} good pictures are few: good parts that look a little different will be taken "
+                f"for defective; 50 or more are better (docs/experiments.md)"
+            )
         if not threshold.is_kept:
             needed = images_needed(threshold.asked_rate)
             output.print(

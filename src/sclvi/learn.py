@@ -34,6 +34,7 @@ from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
+_STATISTICS = 64  # pictures that batch statistics come from, thousands of places each; more change nothing but time
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 
 
@@ -120,11 +121,11 @@ def learn_encoder(
 
     Args:
         images: N x C x H x W float, prepared by `Light`.
-        learned: indices of those that the encoder learns from; its batch statistics come from all.
+        learned: indices of those that the encoder learns from; its batch statistics come from some of all.
     """
     encoder = new_encoder(settings, images.shape[1])
     log = train_encoder(encoder, lambda indices: images[learned[indices]], len(learned), settings, progress)
-    batches = images.split(2 * BATCH)
+    batches = images[:: max(1, len(images) // _STATISTICS)].split(2 * BATCH)
     measure_statistics(encoder, iter(track(batches, "measuring statistics", len(batches), progress)))
     return inspecting_encoder(encoder), log
 

@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     seed: int = 0
     size: tuple[int, int] | None = Field(None, description="working (height, width), px; None: short side, shape kept")
-    short_side: int = Field(384, ge=64, le=4096, description="px, where no size is given")
+    short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
     light: Literal["picture", "mean"] = Field("picture", description="see `Light`: each picture by itself, or the mean")
     encoder: Literal["dense", "paper"] = "dense"
     start: Literal["procedural", "random"] = Field("procedural", description="weights that training starts from")
@@ -57,7 +57,7 @@ class Settings(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     alpha: float = Field(ALPHA, ge=0, description="weight of the patch-SVDD loss, eq. 3")
     memory_strides: Annotated[tuple[int, int], AfterValidator(_on_every_map)] = Field(
-        (8, 8), description="px between remembered patches of 32 and of 64 px"
+        (4, 8), description="px between remembered patches of 32 and of 64 px"
     )
     memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
     search: Search = Field("inverted", description="of the memory: inverted file, or every item")
@@ -69,10 +69,10 @@ class Settings(BaseModel):
     softness: float | None = Field(
         0.3, ge=0, description="of the length normalisation, in median lengths of a good code; None: codes as they are"
     )
-    query_step: int = Field(1, ge=1, description="every which remembered position of a new picture is scored")
+    query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
     raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
-    smoothing: float = Field(3.0, ge=0, description="sigma of the map's Gaussian filter, px")
+    smoothing: float = Field(2.5, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
 
