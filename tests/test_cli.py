@@ -51,6 +51,7 @@ def test_train_says_what_it_promises(sclvi, category, tmp_path):
     code, out, err = sclvi("train", category, "--out", tmp_path / "m.sclvi", *TRAIN[:-1])
     assert code == 0 and err == ""
     assert "learned 8 good pictures at 128x128 px" in out
+    assert "8 good pictures are few" in out
     assert "33.3% of good parts" in out  # two set aside: 1 / (2 + 1)
     assert "99 set-aside pictures" in out
     assert [path.name for path in tmp_path.iterdir()] == ["m.sclvi"]

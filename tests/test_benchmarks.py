@@ -1,0 +1,43 @@
+import itertools
+
+from parts import write_category
+
+from benchmarks.ablation import LEARNING, SCORING, measure
+from benchmarks.few_shot import draw_pictures, plot
+from sclvi.evaluation.rows import append_rows, read_rows
+from sclvi.settings import Settings
+
+QUICK = {"steps": 0, "short_side": 128}
+
+
+def test_smaller_sets_lie_within_larger_ones(tmp_path):
+    write_category(tmp_path)
+    sets = [set(draw_pictures(tmp_path, count, seed=3)) for count in (1, 3, 4, None)]
+    assert [len(one) for one in sets] == [1, 3, 4, 5]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
+
+
+def test_the_few_shot_plot_is_drawn_from_rows(tmp_path):
+    rows = [
+        {"category": name, "train_images": n, "image_auroc": 0.5 + n / 200, "pixel_auroc": 0.9}
+        for name in ("nuts", "bolts")
+        for n in (5, 10)
+    ]
+    append_rows(tmp_path / "rows.csv", rows)
+    plot(read_rows(tmp_path / "rows.csv"), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_part_that_is_taken_away_changes_the_settings():
+    default = Settings().fingerprint()
+    for part, changes in {**LEARNING, **SCORING}.items():
+        assert (Settings(**changes).fingerprint() == default) == (part == "none"), part
+
+
+def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path):
+    write_category(tmp_path)
+    parts = {name: SCORING[name] for name in ("none", "surface", "raised by surprise")}
+    rows = list(measure(tmp_path, QUICK, parts, seed=0))
+    assert [row["without"] for row in rows] == list(parts)
+    assert len({row["settings"] for row in rows}) == 3
+    assert all(0 <= row["image_auroc"] <= 1 for row in rows)
