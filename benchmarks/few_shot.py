@@ -8,6 +8,7 @@ and a seed draws them. A row for each goes to benchmarks/results/few_shot.csv; t
 
 import argparse
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,7 +25,7 @@ from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.learn import train
 from sclvi.settings import Settings
 
-COUNTS = (5, 10, 20, 50)  # and all
+COUNTS = ("5", "10", "20", "50", "all")
 
 
 def draw_pictures(category: Path, count: int | None, seed: int) -> list[Path]:
@@ -58,13 +59,13 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(1, 2), ("image_auroc", "pixel_auroc"), strict=True):
-        for category, marker in zip(sorted({row["category"] for row in rows}), "osD^vPX*", strict=False):
+        for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
             mine = [row for row in rows if row["category"] == category]
             counts = sorted({int(row["train_images"]) for row in mine})
             means = [100 * fmean(float(row[name]) for row in mine if int(row["train_images"]) == n) for n in counts]
             axes.plot(counts, means, marker=marker, label=category)
         axes.set_xscale("log")
-        axes.set_xticks(ticks := [*COUNTS, 100, 200, 300], [str(tick) for tick in ticks])
+        axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 300], [str(tick) for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel("good pictures")
         axes.set_ylabel(name.replace("_auroc", " AUROC, %"))
@@ -77,13 +78,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
     parser.add_argument("--categories", nargs="*", help="only these")
-    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="besides all, with --all")
-    parser.add_argument("--all", action="store_true", help="also all pictures")
+    parser.add_argument("--counts", nargs="*", default=COUNTS, help="numbers of good pictures, or all")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS / "few_shot.csv")
     arguments = parser.parse_args()
     categories = sorted(path.parents[1] for path in arguments.data.glob("*/train/good"))
-    counts = [*arguments.counts, *([None] if arguments.all else [])]
+    counts = [None if count == "all" else int(count) for count in arguments.counts]
     for seed in arguments.seeds:
         for category in categories:
             if not arguments.categories or category.name in arguments.categories:

@@ -5,6 +5,7 @@ from parts import write_category
 from benchmarks.ablation import LEARNING, SCORING, measure
 from benchmarks.few_shot import draw_pictures, plot
 from sclvi.evaluation.rows import append_rows, read_rows
+from sclvi.learn import build_model
 from sclvi.settings import Settings
 
 QUICK = {"steps": 0, "short_side": 128}
@@ -34,10 +35,18 @@ def test_every_part_that_is_taken_away_changes_the_settings():
         assert (Settings(**changes).fingerprint() == default) == (part == "none"), part
 
 
-def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path):
+def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path, monkeypatch):
     write_category(tmp_path)
     parts = {name: SCORING[name] for name in ("none", "surface", "raised by surprise")}
+    built = []
+    monkeypatch.setattr(
+        "benchmarks.ablation.build_model", lambda *given: built.append(build_model(*given)) or built[-1]
+    )
     rows = list(measure(tmp_path, QUICK, parts, seed=0))
     assert [row["without"] for row in rows] == list(parts)
     assert len({row["settings"] for row in rows}) == 3
+    assert [len(model.calibration.usual) for model in built] == [3, 2, 3]  # maps
+    scores = [model.calibration.scores for model in built]
+    assert scores[0] != scores[1]
+    assert [model.inspector.settings.raised for model in built] == [True, True, False]
     assert all(0 <= row["image_auroc"] <= 1 for row in rows)

@@ -216,4 +216,4 @@ def test_the_papers_preset_is_told_its_cost_first_and_takes_size_and_fusion(sclv
     assert (asked[0].encoder, asked[0].fusion, asked[0].size) == ("paper", "nearest", (256, 256))
     sclvi("train", category, *options, "--size", "128")
     sclvi("train", category, *options, "--size", "320x192")
-    assert [(settings.size, settings.short_side) for settings in asked[1:]] == [(None, 128), ((192, 320), 320)]
+    assert [(settings.size, settings.short_side) for settings in asked[1:]] == [(None, 128), ((192, 320), 256)]

@@ -116,6 +116,28 @@ def test_training_learns_positions_and_is_the_same_twice(arranged):
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(("crop", "seen"), [(None, (125, 125)), (128, (125, 125)), (2000, (125, 125))])
+def test_parts_of_pictures_smaller_than_the_crop_are_whole(arranged, monkeypatch, crop, seen):
+    assert sizes_seen(arranged, crop, monkeypatch) == {seen}  # views are shifted against each other by up to 3 px
+
+
+def test_a_step_sees_parts_of_large_pictures_only(arranged, monkeypatch):
+    wide = torch.cat([arranged, arranged], 3)  # 128 x 256
+    assert sizes_seen(wide, 128, monkeypatch) == {(125, 128)}
+
+
+def sizes_seen(images, crop, monkeypatch):
+    """(h, w) of what the encoder is given in two steps."""
+    sizes = set()
+    read = DenseEncoder.read
+    monkeypatch.setattr(
+        DenseEncoder, "read", lambda self, views: sizes.add(tuple(views.shape[2:])) or read(self, views)
+    )
+    settings = Settings(steps=2, batch=2, pairs=16, crop=crop)
+    train_encoder(DenseEncoder(1), lambda indices: images[indices], len(images), settings, lambda *_: None)
+    return sizes
+
+
 def test_statistics_are_those_of_all_pictures(arranged):
     encoder = DenseEncoder(1)
     measure_statistics(encoder, iter(arranged.split(4)))

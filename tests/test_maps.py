@@ -15,8 +15,9 @@ def good_maps(count, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).gamma(3, 0.2, (count, 6, 7)).astype(np.float32))
 
 
-def test_usual_is_level_median_and_robust_deviation():
-    maps = good_maps(15)
+@pytest.mark.parametrize("count", [2, 4, 15])
+def test_usual_is_level_median_and_robust_deviation(count):
+    maps = good_maps(count)
     usual = Usual.measure(maps)
     peaks = np.log(maps.numpy().max((1, 2)) / maps.numpy().mean())
     middle = np.median(peaks)

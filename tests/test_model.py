@@ -1,5 +1,6 @@
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,11 +136,29 @@ def test_channels_of_the_training_pictures_are_kept(channels):
     assert inspection.score > model.threshold
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("count", [2, 4])
 def test_a_handful_of_pictures_still_makes_a_model(count):
     model = sclvi.train([good_part(number) for number in range(count)], SETTINGS)
     assert not model.calibration.threshold.is_kept
     assert len(list(model.inspect([good_part(9), defective_part(9)]))) == 2
+
+
+def test_one_picture_is_refused():
+    with pytest.raises(SclviError, match="one good picture is too few"):
+        sclvi.train([good_part(0)], SETTINGS)
+
+
+def test_surface_arrays_that_do_not_fit_are_refused(saved, monkeypatch):
+    model = sclvi.load(saved)
+    level = model.inspector.surface.levels[1]
+    cut = replace(
+        model.inspector.surface, levels=(*model.inspector.surface.levels[:1], replace(level, means=level.means[:2]))
+    )
+    spoilt = replace(model, inspector=replace(model.inspector, surface=cut))
+    sclvi.save(spoilt, saved)
+    with pytest.raises(SclviError, match="damaged model file") as caught:
+        sclvi.load(saved)
+    assert str(saved) in str(caught.value)
 
 
 def test_scores_of_equal_pictures_without_contrast_are_finite():

@@ -42,6 +42,11 @@ def test_pixels_past_the_last_patch_repeat_the_last_covered_one():
     assert torch.equal(actual[:, 8], actual[:, 6])
 
 
+def test_a_filter_wider_than_the_map_is_cut_to_what_can_be_reflected():
+    smoothed = smooth(torch.rand(1, 9, 40), 20.0)
+    assert smoothed.shape == (1, 9, 40) and torch.isfinite(smoothed).all()
+
+
 def test_smooth_is_a_gaussian_filter():
     maps = np.random.default_rng(0).random((2, 40, 50))
     expected = [gaussian_filter(one, 2.0, mode="mirror", truncate=3) for one in maps]

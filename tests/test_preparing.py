@@ -208,7 +208,7 @@ def test_working_size_keeps_its_promises(sizes, short_side):
 
 def test_working_size_of_nothing():
     with pytest.raises(SclviError, match="no picture"):
-        working_size([])
+        working_size([], 256)
 
 
 @pytest.mark.parametrize(

@@ -571,6 +571,15 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
     assert set(Settings.model_fields) == {*SCORING, *learning, "set_aside", "false_reject_rate"}
 
 
+def test_rows_that_were_measured_before_later_settings_came_are_still_known():
+    with (Path(__file__).parents[1] / "benchmarks/results/pretexts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        changes = {"steps": int(row["steps"]), "memory_strides": tuple(map(int, row["memory_strides"].split()))}
+        settings = settings_for("dense", row["pretext"], int(row["seed"]), changes)
+        assert settings.fingerprint() == row["settings"]
+
+
 def test_the_paper_preset_is_the_papers():
     paper = preset("paper")
     # the paper

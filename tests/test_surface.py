@@ -55,9 +55,18 @@ def test_a_picture_left_out_is_as_if_never_seen(encoder):
     assert (without > moments.surface().pixels(other)).all()
 
 
-@pytest.mark.parametrize("size", [(64, 64), (67, 130), (1200, 600)])
-def test_every_pixel_of_any_size_is_covered(encoder, size):
+@pytest.mark.parametrize("size", [(64, 64), (67, 130), (96, 320), (601, 600)])
+def test_the_outermost_pixels_of_any_size_are_seen(encoder, size):
     surface = see_surface(encoder, pictures(3, size), silent).surface()
-    scores = surface.pixels(pictures(1, size, seed=1))
-    assert scores.shape == (1, *size)
-    assert torch.isfinite(scores).all() and scores.min() > 0
+    good = pictures(1, size, seed=1)
+    before = surface.pixels(good)
+    assert before.shape == (1, *size) and torch.isfinite(before).all()
+    for edge in (
+        (..., slice(-2, None)),
+        (..., slice(-2, None), slice(None)),
+        (..., slice(2)),
+        (..., slice(2), slice(None)),
+    ):
+        changed = good.clone()
+        changed[edge] += 5
+        assert (surface.pixels(changed)[edge] > before[edge] + 0.5).float().mean() > 0.9

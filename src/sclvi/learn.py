@@ -22,7 +22,7 @@ from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import inspecting_encoder, new_encoder
-from sclvi.errors import OnSkip
+from sclvi.errors import OnSkip, SclviError
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.scale import ScaleMemory, fill_memories
 from sclvi.memory.surface import SurfaceMoments, see_surface
@@ -35,6 +35,7 @@ from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
 _STATISTICS = 64  # pictures that batch statistics come from, thousands of places each; more change nothing but time
+_REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 
 
@@ -64,11 +65,12 @@ def train(
 
 @dataclass(frozen=True)
 class Lesson:
-    """What was learned of good parts; scoring settings may still change."""
+    """What was learned of good parts; how it is searched, fused and judged may still change, and the surface go."""
 
     data: GoodPictures  # prepared by `light`
     light: Light
     held: Tensor  # indices of the pictures that set the threshold
+    learned: Tensor  # indices of the others
     encoder: Encoder
     memories: tuple[ScaleMemory, ...]
     moments: SurfaceMoments | None
@@ -80,6 +82,8 @@ def learn_good(
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
     data = read_good(good, settings.size, settings.short_side, progress, on_skip)
+    if len(data.images) < 2:
+        raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
     data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
     held, learned = _split(len(data.images), settings)
@@ -88,14 +92,15 @@ def learn_good(
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
         moments = see_surface(encoder, data.images, progress)
-    return Lesson(data, light, held, encoder, memories, moments, log)
+    return Lesson(data, light, held, learned, encoder, memories, moments, log)
 
 
 def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
     """Set the threshold; `started` is when training began, by `time.perf_counter`."""
-    surface = lesson.moments.surface() if lesson.moments is not None else None
+    moments = lesson.moments if settings.surface else None
+    surface = moments.surface() if moments is not None else None
     inspector = Inspector(lesson.encoder, lesson.memories, surface, settings)
-    calibration = _calibrate(inspector, lesson.moments, lesson.data.images, lesson.held, progress)
+    calibration = _calibrate(inspector, moments, lesson, progress)
     seconds = time.perf_counter() - started
     return Model(
         inspector=inspector,
@@ -121,44 +126,60 @@ def learn_encoder(
 
     Args:
         images: N x C x H x W float, prepared by `Light`.
-        learned: indices of those that the encoder learns from; its batch statistics come from some of all.
+        learned: indices of those that the encoder learns from; its batch statistics come from up to 64 of all.
     """
     encoder = new_encoder(settings, images.shape[1])
     log = train_encoder(encoder, lambda indices: images[learned[indices]], len(learned), settings, progress)
-    batches = images[:: max(1, len(images) // _STATISTICS)].split(2 * BATCH)
+    sample = torch.linspace(0, len(images) - 1, min(len(images), _STATISTICS)).long()
+    batches = images[sample].split(2 * BATCH)
     measure_statistics(encoder, iter(track(batches, "measuring statistics", len(batches), progress)))
     return inspecting_encoder(encoder), log
 
 
 def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Indices of the pictures that set the threshold, and of those that the encoder learns from."""
+    """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
     held = max(1, round(settings.set_aside * count))
-    if count < 5:  # too few to spare any: the threshold is then set on pictures that the encoder has seen
-        return order, order
     return order[:held].sort().values, order[held:].sort().values
 
 
-def _calibrate(
-    inspector: Inspector, moments: SurfaceMoments | None, images: Tensor, held: Tensor, progress: Progress
-) -> Calibration:
-    """Score the set-aside pictures, each as if nothing had been kept of it, and set the thresholds."""
-    scored: list[list[Tensor]] = []
-    for number in track(held.tolist(), "setting the threshold", len(held), progress):
-        image = images[number][None]
-        stranger = inspector
-        if moments is not None and len(images) > 1:
-            stranger = replace(inspector, surface=moments.surface_without(image))
-        scored.append(stranger.score(image, without_picture=number)[0])
-    maps = [torch.cat(kind) for kind in zip(*scored, strict=True)]
+def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> Calibration:
+    """Measure what each map usually shows, then score the set-aside pictures and set the thresholds.
+
+    The usual is not measured on the set-aside pictures: they would be scored in units of their own, new pictures not,
+    and the threshold would reject more than it promises.
+    """
+    images, held = lesson.data.images, lesson.held
+    references = lesson.learned[
+        torch.linspace(0, len(lesson.learned) - 1, min(len(lesson.learned), _REFERENCES)).long()
+    ]
+    shown = _score_as_strangers(inspector, moments, images, references, "measuring the usual", progress)
     usual = tuple(
-        Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(maps)
+        Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
     )
+    maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
     fused = fuse_maps(maps, usual, inspector.settings.raised)
     scores = image_scores(fused).tolist()
     threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)
     outline = min(float(np.quantile(fused.numpy(), _OUTLINE_QUANTILE)), threshold.value)
     return Calibration(usual, threshold, outline, tuple(scores))
+
+
+def _score_as_strangers(
+    inspector: Inspector,
+    moments: SurfaceMoments | None,
+    images: Tensor,
+    numbers: Tensor,
+    stage: str,
+    progress: Progress,
+) -> list[Tensor]:
+    """The maps of some good pictures, each as if nothing had been kept of it; N x H x W for each kind of map."""
+    scored = []
+    for number in track(numbers.tolist(), stage, len(numbers), progress):
+        image = images[number][None]
+        surface = moments.surface_without(image) if moments is not None else None
+        scored.append(replace(inspector, surface=surface).score(image, without_picture=number)[0])
+    return [torch.cat(kind) for kind in zip(*scored, strict=True)]
 
 
 def _metadata(data: GoodPictures, log: list[TrainingStep], settings: Settings, seconds: float) -> dict[str, Any]:

@@ -143,12 +143,14 @@ def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMe
 def _build_surface(arrays: Arrays, encoder: Encoder, settings: Settings) -> Surface | None:
     if not (settings.surface and isinstance(encoder, DenseEncoder)):
         return None
-    device = pick_device()
-    levels = tuple(
-        Gaussian(*(torch.from_numpy(arrays[f"surface{number}.{part}"]).to(device) for part in ("means", "whiteners")))
-        for number in range(len(REDUCTIONS))
-    )
-    return Surface(encoder.first_layer(), levels)
+    return Surface(encoder.first_layer(), tuple(_build_gaussian(arrays, number) for number in range(len(REDUCTIONS))))
+
+
+def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:
+    means, whiteners = (torch.from_numpy(arrays[f"surface{number}.{part}"]) for part in ("means", "whiteners"))
+    if means.ndim != 3 or whiteners.shape != (*means.shape, means.shape[2]) or means.dtype != torch.float32:
+        raise ValueError("surface arrays do not fit each other")
+    return Gaussian(means.to(pick_device()), whiteners.to(pick_device()))
 
 
 def _arrays(inspector: Inspector, light: Light) -> Arrays:

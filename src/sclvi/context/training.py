@@ -134,7 +134,7 @@ def _ask(read: CodeReader, pretext: Pretext, questions: Questions) -> tuple[Tens
 
 
 def measure_statistics(encoder: Encoder, batches: Iterator[Tensor]) -> None:
-    """Replace the running statistics of batch normalisation, if there is any, by the plain mean over all pictures."""
+    """Replace the running statistics of batch normalisation, if there is any, by plain means over these pictures."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return

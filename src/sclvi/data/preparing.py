@@ -85,7 +85,7 @@ def as_picture(array: ArrayLike) -> NDArray[Any]:
     return picture
 
 
-def working_size(sizes: Sequence[tuple[int, int]], short_side: int = 256) -> tuple[int, int]:
+def working_size(sizes: Sequence[tuple[int, int]], short_side: int) -> tuple[int, int]:
     """Choose the one shape that all training pictures are brought to.
 
     sizes: (height, width) of each picture, one or more. Returns (height, width): square where the median width / height

@@ -21,8 +21,8 @@ from sclvi.scoring.pixels import pixel_map
 
 REDUCTIONS = (1, 2, 4)
 _KERNEL, _STEP = 4, 2  # px, of the first layer
-_MOST_PLACES = 128 * 512  # at one resolution: the covariance of a place takes 8 KiB while it is learned
-_BATCH = 8  # pictures
+_MOST_PLACES = 128 * 128  # at one resolution: the covariance of a place takes 8 KiB while it is learned
+_BATCH = 8 * 320**2  # px of all pictures together, whose responses are held at once
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class SurfaceMoments:
 
 def see_surface(encoder: DenseEncoder, images: Tensor, progress: Progress) -> SurfaceMoments:
     """Of all good pictures, N x C x H x W float, prepared by `Light`; the encoder as it inspects."""
-    batches = images.split(_BATCH)
+    batches = images.split(max(1, _BATCH // (images.shape[2] * images.shape[3])))
     seen = (SurfaceMoments.of(encoder.first_layer(), batch) for batch in batches)
     return reduce(add, track(seen, "learning the surface", len(batches), progress))
 
@@ -89,9 +89,15 @@ def see_surface(encoder: DenseEncoder, images: Tensor, progress: Progress) -> Su
 def _answers(filters: nn.Module, images: Tensor) -> Iterator[_Answers]:
     """Of B x C x H x W float pictures, at each resolution, on the device of the filters."""
     images = images.to(next(filters.parameters()).device)
+    height, width = images.shape[2:]
     for reduction in REDUCTIONS:
-        with torch.inference_mode():
-            responses = filters(F.avg_pool2d(images, reduction))
-            pooled = max(2, math.ceil(math.sqrt(responses.shape[2] * responses.shape[3] / _MOST_PLACES)))
-            responses = F.avg_pool2d(responses, pooled).permute(0, 2, 3, 1)
-        yield _Answers(responses, reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled)
+        responses = height * width / (reduction * _STEP) ** 2
+        pooled = max(2, math.ceil(math.sqrt(responses / _MOST_PLACES)))
+        extent, stride = reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled
+        # The last rows and columns are repeated until the last response has seen the picture's edge.
+        bottom, right = ((extent - side) % stride for side in (height, width))
+        padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
+        # cuDNN would round the inputs to ten bits, and differently for one picture and for eight
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            pooled_responses = F.avg_pool2d(filters(F.avg_pool2d(padded, reduction)), pooled)
+        yield _Answers(pooled_responses.permute(0, 2, 3, 1), extent, stride)

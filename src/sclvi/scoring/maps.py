@@ -23,8 +23,8 @@ class Usual:
         """From the maps of good pictures, N x H x W float >= 0; `caution` > 1 makes it less easily surprised."""
         level = max(maps.mean().item(), _FAINTEST)
         peaks = _logarithm(maps, level).amax((1, 2))
-        peak = peaks.median()
-        spread = 1.4826 * (peaks - peak).abs().median().item()
+        peak = peaks.quantile(0.5)  # `median` takes the lower of two middle values
+        spread = 1.4826 * (peaks - peak).abs().quantile(0.5).item()
         return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD))
 
 

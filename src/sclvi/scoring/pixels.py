@@ -41,7 +41,7 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     """Gaussian blur with reflected border; B x H x W -> the same. `sigma` in px, 0: the maps as they are."""
     if sigma == 0:
         return maps
-    radius = round(3 * sigma)
+    radius = min(round(3 * sigma), min(maps.shape[1:]) - 1)  # no more than can be reflected
     positions = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
     kernel = torch.exp(-(positions**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()

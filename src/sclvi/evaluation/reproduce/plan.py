@@ -54,6 +54,7 @@ PLANS: Mapping[What, Plan] = {
 # more and smaller steps answered more of the pretext's questions on good pictures (docs/paper.md).
 _DENSE: Mapping[str, Any] = {
     "size": (256, 256),
+    "short_side": 256,
     "start": "random",
     "steps": 200,
     "batch": 1,
