@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.accuracy import FIGURES
 from benchmarks.tables import RESULTS
 from sclvi.evaluation.evaluate import evaluate
+from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.learn import build_model, learn_good
 from sclvi.settings import Settings
@@ -63,14 +64,12 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--categories", nargs="+", help="only these")
     parser.add_argument("--parts", nargs="*", default=[*SCORING, *LEARNING], choices=[*SCORING, *LEARNING])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.csv")
     arguments = parser.parse_args()
-    for category in sorted(path.parents[1] for path in arguments.data.glob("*/train/good")):
-        if arguments.categories and category.name not in arguments.categories:
-            continue
+    for category in find_categories(arguments.data, arguments.categories):
         scoring = {part: SCORING[part] for part in arguments.parts if part in SCORING}
         if scoring:
             for row in measure(category, {}, scoring, arguments.seed):

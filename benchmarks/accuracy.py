@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import RESULTS
+from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.model_file import load
 
@@ -56,15 +57,14 @@ def _sclvi(*arguments: object) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--categories", nargs="+", help="only these")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.csv")
     arguments, train_options = parser.parse_known_args()
-    categories = sorted(path.parents[1] for path in arguments.data.glob("*/train/good"))
+    categories = find_categories(arguments.data, arguments.categories)
     for seed in arguments.seeds:
         for category in categories:
-            if not arguments.categories or category.name in arguments.categories:
-                append_rows(arguments.out, [measure(category, seed, train_options)])
+            append_rows(arguments.out, [measure(category, seed, train_options)])
 
 
 if __name__ == "__main__":

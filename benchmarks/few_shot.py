@@ -21,6 +21,7 @@ from benchmarks.accuracy import FIGURES
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import find_layout
 from sclvi.evaluation.evaluate import evaluate
+from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.learn import train
 from sclvi.settings import Settings
@@ -77,18 +78,17 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="*", help="only these")
+    parser.add_argument("--categories", nargs="+", help="only these")
     parser.add_argument("--counts", nargs="*", default=COUNTS, help="numbers of good pictures, or all")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS / "few_shot.csv")
     arguments = parser.parse_args()
-    categories = sorted(path.parents[1] for path in arguments.data.glob("*/train/good"))
+    categories = find_categories(arguments.data, arguments.categories)
     counts = [None if count == "all" else int(count) for count in arguments.counts]
     for seed in arguments.seeds:
         for category in categories:
-            if not arguments.categories or category.name in arguments.categories:
-                for count in counts:
-                    append_rows(arguments.out, [measure(category, count, seed)])
+            for count in counts:
+                append_rows(arguments.out, [measure(category, count, seed)])
     plot(read_rows(arguments.out), arguments.out.with_suffix(".png"))
 
 
