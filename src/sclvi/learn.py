@@ -130,8 +130,7 @@ def learn_encoder(
     """
     encoder = new_encoder(settings, images.shape[1])
     log = train_encoder(encoder, lambda indices: images[learned[indices]], len(learned), settings, progress)
-    sample = torch.linspace(0, len(images) - 1, min(len(images), _STATISTICS)).long()
-    batches = images[sample].split(2 * BATCH)
+    batches = images[_spread(len(images), _STATISTICS)].split(2 * BATCH)
     measure_statistics(encoder, iter(track(batches, "measuring statistics", len(batches), progress)))
     return inspecting_encoder(encoder), log
 
@@ -143,6 +142,11 @@ def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
     return order[:held].sort().values, order[held:].sort().values
 
 
+def _spread(count: int, most: int) -> Tensor:
+    """At most `most` indices below `count`, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, most)).long()
+
+
 def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> Calibration:
     """Measure what each map usually shows, then score the set-aside pictures and set the thresholds.
 
@@ -150,9 +154,7 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     and the threshold would reject more than it promises.
     """
     images, held = lesson.data.images, lesson.held
-    references = lesson.learned[
-        torch.linspace(0, len(lesson.learned) - 1, min(len(lesson.learned), _REFERENCES)).long()
-    ]
+    references = lesson.learned[_spread(len(lesson.learned), _REFERENCES)]
     shown = _score_as_strangers(inspector, moments, images, references, "measuring the usual", progress)
     usual = tuple(
         Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
