@@ -14,6 +14,7 @@ from sclvi.console import Skipped, errors, output, progress_bars
 from sclvi.errors import SclviError
 
 if TYPE_CHECKING:
+    from sclvi.data.alignment import Alignment
     from sclvi.settings import Settings
 
 
@@ -100,6 +101,10 @@ def train(
         FusionChoice | None, typer.Option(help="How the nearest memory items become one pattern. [affinity]")
     ] = None,
     eta: Annotated[int | None, typer.Option(help="Memory items that are fused. [10]")] = None,
+    align: Annotated[
+        bool | None,
+        typer.Option(help="Turn parts to lie alike and cut pictures to them, where good pictures allow it. [align]"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -111,7 +116,7 @@ def train(
     from sclvi.settings import preset as choose_preset
 
     _check_writable(out)
-    given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta}
+    given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     if size is not None:
         parsed = parse_size(size)
@@ -127,7 +132,7 @@ def train(
         threshold = model.calibration.threshold
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px "
-            f"in {model.metadata['train_seconds']:.0f} s\n"
+            f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"
         )
@@ -294,6 +299,16 @@ def _say_cost(good: Path, settings: "Settings") -> None:
     cost = measure_cost(good, settings, lambda name, error: None)  # training tells of bad pictures
     seconds = cost.cell(settings.steps, count_pictures(good)[0])
     errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
+
+
+def _aligned(alignment: "Alignment") -> str:
+    """What is done to each picture before it is looked at, as a clause."""
+    done = []
+    if alignment.template is not None:
+        done.append("parts are turned to lie alike")
+    if alignment.aligned != alignment.size:
+        done.append("calm background is cut away")
+    return "; " + " and ".join(done) if done else ""
 
 
 def _check_writable(path: Path) -> None:

@@ -81,7 +81,7 @@ def learn_good(
     good: str | Path | Sequence[Source], settings: Settings, progress: Progress = silent, on_skip: OnSkip | None = None
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
-    data = read_good(good, settings.size, settings.short_side, progress, on_skip)
+    data = read_good(good, settings.size, settings.short_side, settings.align, progress, on_skip)
     if len(data.images) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
@@ -105,11 +105,11 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
     return Model(
         inspector=inspector,
         light=lesson.light,
-        size=lesson.data.size,
+        alignment=lesson.data.alignment,
         channels=lesson.data.channels,
         calibration=calibration,
         pictures=lesson.data.pictures,
-        fingerprint=fingerprint_of(inspector, lesson.light, calibration),
+        fingerprint=fingerprint_of(inspector, lesson.data.alignment, lesson.light, calibration),
         metadata=_metadata(lesson.data, lesson.log, settings, seconds),
     )
 
@@ -161,7 +161,9 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     )
     maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
     fused = fuse_maps(maps, usual, inspector.settings.raised)
-    scores = image_scores(fused).tolist()
+    poses = [lesson.data.pictures[number].pose for number in held.tolist()]
+    upright = [lesson.data.alignment.upright_map(one, pose) for one, pose in zip(fused, poses, strict=True)]
+    scores = image_scores(torch.stack(upright)).tolist()
     threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)
     outline = min(float(np.quantile(fused.numpy(), _OUTLINE_QUANTILE)), threshold.value)
     return Calibration(usual, threshold, outline, tuple(scores))

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
 from sclvi.data.light import Light
-from sclvi.data.preparing import prepare
+from sclvi.data.pose import Affine
 from sclvi.data.sources import Picture, Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
@@ -41,12 +42,17 @@ class Model:
 
     inspector: Inspector = field(repr=False)
     light: Light = field(repr=False)
-    size: tuple[int, int]  # (height, width) pictures are brought to, px
+    alignment: Alignment = field(repr=False)
     channels: int
     calibration: Calibration
     pictures: tuple[TrainingPicture, ...] = field(repr=False)
     fingerprint: str
     metadata: dict[str, Any] = field(repr=False)  # versions, data fingerprint, training log
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of anomaly maps, px."""
+        return self.alignment.size
 
     @property
     def threshold(self) -> float:
@@ -106,15 +112,16 @@ class Model:
         name = source_name(number, image)
         try:
             picture = read_source(image)
-            return _Loaded(name, picture, prepare(picture, self.size, self.channels))
+            return _Loaded(name, picture, *self.alignment.bring(picture, self.channels))
         except SclviError as error:
             message = str(error)
             return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))
 
     def _inspect_batch(self, batch: list["_Loaded"]) -> Iterator[tuple[Inspection, Picture]]:
         started = time.perf_counter()
-        images = self.light(torch.stack([loaded.prepared for loaded in batch]))
-        maps, found = self.anomaly_maps(images)
+        aligned, found = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
+        upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]
+        maps = torch.stack(upright)
         nearest = found.nearest()
         scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
@@ -123,7 +130,7 @@ class Model:
             anomaly_map = maps[index].numpy()
             regions = find_regions(anomaly_map, self.calibration.outline, self.threshold)
             defects = tuple(
-                self._describe(region, (nearest[0][index], nearest[1][index]), original) for region in regions
+                self._describe(region, (nearest[0][index], nearest[1][index]), loaded) for region in regions
             )
             yield (
                 Inspection(
@@ -140,7 +147,8 @@ class Model:
                 loaded.picture,
             )
 
-    def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], original: tuple[int, int]) -> Defect:
+    def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "_Loaded") -> Defect:
+        original = (loaded.picture.shape[0], loaded.picture.shape[1])
         share = original[0] * original[1] / (self.size[0] * self.size[1])
         return Defect(
             box=scale_box(
@@ -150,11 +158,11 @@ class Model:
             peak=region.peak,
             mean=region.mean,
             severity=region.peak / self.threshold,
-            nearest_good=self._nearest_good(region.peak_at, *nearest),
+            nearest_good=self._nearest_good(self.alignment.aligned_place(region.peak_at, loaded.pose), *nearest),
         )
 
-    def _nearest_good(self, at: tuple[int, int], origins: Tensor, distances: Tensor) -> NearestGood | None:
-        """The good patch nearest to the patch around a position (row, column) of the map; h x w of one picture each."""
+    def _nearest_good(self, at: tuple[float, float], origins: Tensor, distances: Tensor) -> NearestGood | None:
+        """The good patch nearest to that around (row, column) of the aligned picture; h x w of one picture each."""
         memory = self.inspector.memories[0]
         stride = self.inspector.settings.query_step * memory.stride
         row, column = (
@@ -167,7 +175,8 @@ class Model:
         number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
         top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
         picture = self.pictures[number]
-        box = scale_box((top, top + memory.patch), (left, left + memory.patch), self.size, picture.size)
+        rows, columns = self.alignment.upright_box((top, top + memory.patch), (left, left + memory.patch), picture.pose)
+        box = scale_box(rows, columns, self.alignment.upright, picture.size)
         return NearestGood(picture.name, box, float(distances[row, column]))
 
 
@@ -175,7 +184,8 @@ class Model:
 class _Loaded:
     name: str
     picture: Picture
-    prepared: Tensor  # C x H x W, 0..1
+    aligned: Tensor  # C x h x w, 0..1
+    pose: Affine
 
 
 @dataclass(frozen=True)

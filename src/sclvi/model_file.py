@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
 from sclvi.data.light import Light
 from sclvi.decision.threshold import Threshold
@@ -34,14 +35,15 @@ from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Arrays = dict[str, NDArray[Any]]
 
 
-def fingerprint_of(inspector: Inspector, light: Light, calibration: Calibration) -> str:
+def fingerprint_of(inspector: Inspector, alignment: Alignment, light: Light, calibration: Calibration) -> str:
     """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
     content = _digest(
-        _arrays(inspector, light), {"calibration": asdict(calibration), "settings": _settings_json(inspector)}
+        _arrays(inspector, alignment, light),
+        {"calibration": asdict(calibration), "settings": _settings_json(inspector)},
     )
     return content[:16]
 
@@ -52,11 +54,14 @@ def save(model: Model, path: Path) -> None:
     Raises:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
-    arrays = _arrays(model.inspector, model.light)
+    arrays = _arrays(model.inspector, model.alignment, model.light)
+    arrays["poses"] = np.stack([picture.pose for picture in model.pictures])
     content = {
         "format_version": FORMAT_VERSION,
         "fingerprint": model.fingerprint,
-        "size": model.size,
+        "size": model.alignment.size,
+        "upright": model.alignment.upright,
+        "aligned": model.alignment.aligned,
         "channels": model.channels,
         "settings": _settings_json(model.inspector),
         "calibration": asdict(model.calibration),
@@ -69,7 +74,7 @@ def save(model: Model, path: Path) -> None:
             }
             for memory in model.inspector.memories
         ],
-        "pictures": [asdict(picture) for picture in model.pictures],
+        "pictures": [{"name": picture.name, "size": picture.size} for picture in model.pictures],
         "metadata": model.metadata,
     }
     header = {"sclvi": json.dumps(content, sort_keys=True), "sha256": _digest(arrays, content)}
@@ -117,7 +122,7 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
     return Model(
         inspector=Inspector(encoder, memories, _build_surface(arrays, encoder, settings), settings),
         light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
-        size=(content["size"][0], content["size"][1]),
+        alignment=_build_alignment(arrays, content),
         channels=content["channels"],
         calibration=Calibration(
             usual=tuple(Usual(**known) for known in calibration["usual"]),
@@ -125,10 +130,18 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
             outline=calibration["outline"],
             scores=tuple(calibration["scores"]),
         ),
-        pictures=tuple(TrainingPicture(known["name"], tuple(known["size"])) for known in content["pictures"]),
+        pictures=tuple(
+            TrainingPicture(known["name"], tuple(known["size"]), pose)
+            for known, pose in zip(content["pictures"], arrays["poses"], strict=True)
+        ),
         fingerprint=content["fingerprint"],
         metadata=content["metadata"],
     )
+
+
+def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
+    size, upright, aligned = ((content[name][0], content[name][1]) for name in ("size", "upright", "aligned"))
+    return Alignment(size, upright, aligned, arrays.get("alignment.template"), arrays["alignment.frame"])
 
 
 def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMemory:
@@ -153,10 +166,13 @@ def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:
     return Gaussian(means.to(pick_device()), whiteners.to(pick_device()))
 
 
-def _arrays(inspector: Inspector, light: Light) -> Arrays:
+def _arrays(inspector: Inspector, alignment: Alignment, light: Light) -> Arrays:
     arrays: Arrays = {
         f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
     }
+    arrays["alignment.frame"] = alignment.frame
+    if alignment.template is not None:
+        arrays["alignment.template"] = alignment.template
     if light.mean is not None:
         arrays["light.mean"] = light.mean.numpy()
     for number, memory in enumerate(inspector.memories):

@@ -19,7 +19,7 @@ _SCORING_FIELDS = frozenset(
     )
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
-_OFF: Mapping[str, Any] = {"crop": None, "surface": False, "raised": False}
+_OFF: Mapping[str, Any] = {"align": False, "crop": None, "surface": False, "raised": False}
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -41,8 +41,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = 0
-    size: tuple[int, int] | None = Field(None, description="working (height, width), px; None: short side, shape kept")
+    size: tuple[int, int] | None = Field(None, description="(height, width) of anomaly maps, px; None: by short side")
     short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
+    align: bool = Field(
+        True, description="turn parts to lie alike and cut pictures to them, where good pictures allow it"
+    )
     light: Literal["picture", "mean"] = Field("picture", description="see `Light`: each picture by itself, or the mean")
     encoder: Literal["dense", "paper"] = "dense"
     start: Literal["procedural", "random"] = Field("procedural", description="weights that training starts from")
@@ -113,6 +116,7 @@ Preset = Literal["default", "paper"]
 _PAPER: Mapping[str, Any] = {
     "size": (256, 256),
     "short_side": 256,
+    "align": False,
     "light": "mean",
     "encoder": "paper",
     "start": "random",

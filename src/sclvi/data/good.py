@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sclvi.data.alignment import Alignment, measure_alignment
 from sclvi.data.layouts import find_layout
+from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
 from sclvi.data.sources import Picture, Source, read_source, source_name
 from sclvi.errors import OnSkip, SclviError, leave_out
@@ -22,14 +24,15 @@ class TrainingPicture:
 
     name: str
     size: tuple[int, int]  # (height, width), original px
+    pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
 
 
 @dataclass(frozen=True)
 class GoodPictures:
     """What a model learns from."""
 
-    images: Tensor  # N x C x H x W float32, 0..1
-    size: tuple[int, int]  # (H, W), the working size
+    images: Tensor  # N x C x h x w float32, 0..1, aligned
+    alignment: Alignment
     pictures: tuple[TrainingPicture, ...]  # N
     fingerprint: str  # of the pixels as prepared
 
@@ -42,13 +45,15 @@ def read_good(
     good: str | Path | Sequence[Source],
     size: tuple[int, int] | None,
     short_side: int,
+    align: bool,
     progress: Progress,
     on_skip: OnSkip | None,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
 
     Args:
-        size: working (height, width), px; None: the pictures' usual shape with `short_side` px.
+        size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
+        align: turn and cut the pictures where that can be done, see `measure_alignment`.
 
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
@@ -67,15 +72,21 @@ def read_good(
     size = size or working_size([_size(picture) for _, picture in read], short_side)
     channels = max(picture.shape[2] for _, picture in read)
     channels = 3 if channels == 4 else channels  # alpha is dropped
-    known, prepared = [], []
+    usable, prepared = [], []
     for name, picture in read:
         try:
             prepared.append(prepare(picture, size, channels))
-            known.append(TrainingPicture(name, _size(picture)))
+            usable.append((name, picture))
         except SclviError as error:
             leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
-    return GoodPictures(images, size, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
+    alignment = measure_alignment(images) if align else Alignment.none(size)
+    brought = [alignment.bring(picture, channels) for _, picture in usable]
+    images = torch.stack([image for image, _ in brought])
+    known = [
+        TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
+    ]
+    return GoodPictures(images, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
 
 
 def _size(picture: Picture) -> tuple[int, int]:

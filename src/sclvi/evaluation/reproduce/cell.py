@@ -51,14 +51,14 @@ def measure_cell(
         SclviError: a picture or mask is missing or broken; a table with gaps would not be the paper's.
     """
     items = scored_items(category)
-    good = read_good(category, settings.size, settings.short_side, progress, None)
+    good = read_good(category, settings.size, settings.short_side, False, progress, None)
     light = measure_light(good.images, settings)
     images = light(good.images)
     encoder, minutes = _learn_or_load(category.name, images, good.fingerprint, settings, cache, progress)
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), None, settings)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
     for item in track(items, "scoring", len(items), progress):
-        image = light(prepare(read_picture(item.path), good.size, good.channels)[None])
+        image = light(prepare(read_picture(item.path), good.alignment.size, good.channels)[None])
         for scoring, scored in score_in_ways(inspector, image, scorings).items():
             maps[scoring].append(scored[0])
     figures = {

@@ -34,7 +34,7 @@ class Cost:
 def measure_cost(category: Path, settings: Settings, on_skip: OnSkip | None = None) -> Cost:
     """Train and encode a little with these settings on the first pictures of a category or folder."""
     first = [item.path for item in find_layout(category).train][: settings.batch]
-    good = read_good(first, settings.size, settings.short_side, silent, on_skip)
+    good = read_good(first, settings.size, settings.short_side, False, silent, on_skip)
     images = measure_light(good.images, settings)(good.images)
     encoder = new_encoder(settings, good.channels)
     times: list[float] = []

@@ -55,6 +55,7 @@ PLANS: Mapping[What, Plan] = {
 _DENSE: Mapping[str, Any] = {
     "size": (256, 256),
     "short_side": 256,
+    "align": False,
     "start": "random",
     "steps": 200,
     "batch": 1,

@@ -1,0 +1,220 @@
+"""Alignment: parts that lie anyhow are turned to lie alike, and pictures are cut to the part.
+
+A memory of good patches covers a part much better when all pictures show it the same way round: a thread that lies at
+320 angles is seen once at each, one that is turned is seen 320 times. And patches see more of a part that fills the
+picture. Whether parts can be turned, and whether there is background to cut away, is measured on the good pictures;
+where it cannot be done, pictures stay as they are.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sclvi.data.pose import (
+    SIDE,
+    Affine,
+    Array,
+    Mask,
+    centre_of,
+    chain,
+    contrast_picture,
+    contrast_size,
+    foreground,
+    inverse,
+    scaling,
+    shift_back,
+    turn_between,
+    turning,
+    unroll,
+    warp,
+)
+from sclvi.data.preparing import prepare
+
+_LOOKED_AT = 100  # good pictures, evenly spread, that decide
+_ROUNDS = 4  # of the mean polar picture; it hardly moves after three
+_TURN_BELOW = 0.5  # share of the variance between pictures that turning may leave, or parts are not turned
+_MARGIN = 0.05  # of the short side, kept around the part
+_CALM = 0.2  # most that the background which is cut away may show, root mean square, where the part shows 1
+_CUT_BELOW = 0.8  # share of the picture that cutting may leave, or pictures are not cut
+_MOST_ZOOM = 2.0
+_SHORTEST = 128  # px, of an aligned picture's side: two of the large patches
+_MULTIPLE = 4  # px, of its sides
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How upright pictures, as they were taken, become the aligned pictures that are encoded."""
+
+    size: tuple[int, int]  # (H, W) of anomaly maps, which lie as the pictures do, px
+    upright: tuple[int, int]  # (H, W) that pictures are brought to before they are aligned: `size`, enlarged
+    aligned: tuple[int, int]  # (h, w) of aligned pictures
+    template: Array | None  # mean polar picture of the part; None: parts are not turned
+    frame: Affine  # from a contrast picture, its part turned about the middle, to the aligned picture
+
+    @classmethod
+    def none(cls, size: tuple[int, int]) -> "Alignment":
+        """Pictures stay as they are."""
+        return cls(size, size, size, None, scaling(contrast_size(size), size))
+
+    @property
+    def changes(self) -> bool:
+        """Whether aligned pictures are other than upright ones."""
+        return self.template is not None or self.aligned != self.upright
+
+    def bring(self, picture: NDArray[Any], channels: int) -> tuple[Tensor, Affine]:
+        """The aligned picture, channels x h x w float, and how its part lies: from upright pixels to aligned ones.
+
+        Arguments and errors as of `prepare`.
+        """
+        upright = prepare(picture, self.upright, channels)
+        pose = self._pose(upright)
+        return (warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright), pose
+
+    def _pose(self, image: Tensor) -> Affine:
+        reduced = scaling(self.upright, contrast_size(self.upright))
+        if self.template is None:
+            return chain(reduced, self.frame)
+        return chain(reduced, _turn(contrast_picture(image), self.template), self.frame)
+
+    def upright_map(self, anomaly_map: Tensor, pose: Affine) -> Tensor:
+        """h x w float, of an aligned picture -> H x W (`size`) as the picture lies; 0 where it was cut away."""
+        if not self.changes:
+            return anomaly_map
+        back = chain(inverse(pose), scaling(self.upright, self.size))
+        return warp(anomaly_map[None], back, self.size, repeat_edges=False)[0]
+
+    def upright_box(
+        self, rows: tuple[float, float], columns: tuple[float, float], pose: Affine
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The smallest box, [start, stop) of rows and columns of an upright picture, around one of the aligned one."""
+        corners = np.array([[column - 0.5, row - 0.5, 1] for row in rows for column in columns])
+        x, y = inverse(pose) @ corners.T + 0.5
+        y, x = np.clip(y, 0, self.upright[0]), np.clip(x, 0, self.upright[1])
+        return (float(y.min()), float(y.max())), (float(x.min()), float(x.max()))
+
+    def aligned_place(self, at: tuple[int, int], pose: Affine) -> tuple[float, float]:
+        """Row and column of the aligned picture that one of the anomaly map shows."""
+        x, y = chain(scaling(self.size, self.upright), pose) @ np.array([at[1], at[0], 1])
+        return float(y), float(x)
+
+
+def measure_alignment(images: Tensor) -> Alignment:
+    """What good pictures allow.
+
+    Args:
+        images: N x C x H x W float, N >= 1, at the size that maps are to have.
+    """
+    size = (images.shape[2], images.shape[3])
+    chosen = images[torch.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).long()]
+    contrasts = [contrast_picture(image) for image in chosen]
+    template = _measure_template(contrasts)
+    turns = [_IDENTITY if template is None else _turn(contrast, template) for contrast in contrasts]
+    level = _IDENTITY if template is None else _level(contrasts, turns)
+    poses = [chain(turn, level) for turn in turns]
+    box = _Box.around(contrasts, poses, template is not None)
+    if box is None:
+        return Alignment.none(size) if template is None else replace(Alignment.none(size), template=template)
+    zoom = min(_MOST_ZOOM, math.sqrt(contrasts[0].size / box.area))
+    upright = (round(zoom * size[0]), round(zoom * size[1]))
+    per_pixel = zoom * max(size) / SIDE
+    aligned = (_whole(box.height * per_pixel), _whole(box.width * per_pixel))
+    corner = np.array([[1, 0, -box.left], [0, 1, -box.top]])
+    return Alignment(size, upright, aligned, template, chain(level, corner, scaling((box.height, box.width), aligned)))
+
+
+_IDENTITY: Affine = np.eye(2, 3)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """In px of contrast pictures as they are turned."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+    @property
+    def area(self) -> float:
+        return self.height * self.width
+
+    @classmethod
+    def around(cls, contrasts: list[Array], poses: list[Affine], turned: bool) -> "_Box | None":
+        """The box that all parts lie in; None where little or no calm background lies outside."""
+        shape = contrasts[0].shape
+        masks = [foreground(contrast) for contrast in contrasts]
+        points = np.concatenate([_places(mask, pose) for mask, pose in zip(masks, poses, strict=True)], axis=1)
+        margin = _MARGIN * min(shape)
+        low, high = points.min(1) - margin, points.max(1) + 1 + margin
+        if not turned:
+            low, high = low.clip(0), np.minimum(high, [shape[1], shape[0]])
+        short = (_SHORTEST / _MOST_ZOOM - (high - low)).clip(0) / 2
+        low, high = low - short, high + short
+        box = cls(float(low[1]), float(low[0]), float(high[1] - low[1]), float(high[0] - low[0]))
+        if box.area > _CUT_BELOW * contrasts[0].size or box._disturbance(contrasts, masks, poses) > _CALM:
+            return None
+        return box
+
+    def _disturbance(self, contrasts: list[Array], masks: list[Mask], poses: list[Affine]) -> float:
+        """Root mean square of the contrast outside the box, over that of the parts."""
+        outside, parts = [], []
+        for contrast, mask, pose in zip(contrasts, masks, poses, strict=True):
+            x, y = _places(np.ones_like(mask), pose) - [[self.left], [self.top]]
+            inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+            outside.append(np.square(contrast.ravel()[~inside]))
+            parts.append(np.square(contrast[mask]))
+        return math.sqrt(np.concatenate(outside).mean() / max(np.concatenate(parts).mean(), 1e-12))
+
+
+def _measure_template(contrasts: list[Array]) -> Array | None:
+    """Mean polar picture of the parts turned alike; None where turning does not make the pictures alike."""
+    polars = [unroll(contrast, centre_of(foreground(contrast))) for contrast in contrasts]
+    template = polars[0]
+    for _ in range(_ROUNDS):
+        mean = np.mean([shift_back(polar, turn_between(polar, template)) for polar in polars], axis=0)
+        template = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    turned = [_draw(contrast, _turn(contrast, template)) for contrast in contrasts]
+    return template if _variance(turned) < _TURN_BELOW * _variance(contrasts) else None
+
+
+def _turn(contrast: Array, template: Array) -> Affine:
+    centre = centre_of(foreground(contrast))
+    return turning(centre, turn_between(unroll(contrast, centre), template), contrast.shape)
+
+
+def _level(contrasts: list[Array], turns: list[Affine]) -> Affine:
+    """Turns parts that lie alike about the middle so that their long side lies along the rows."""
+    pairs = zip(contrasts, turns, strict=True)
+    places = np.concatenate([_places(foreground(contrast), turn) for contrast, turn in pairs], axis=1)
+    x, y = np.linalg.eigh(np.cov(places))[1][:, 1]
+    height, width = contrasts[0].shape
+    return turning(((width - 1) / 2, (height - 1) / 2), math.atan2(y, x), (height, width))
+
+
+def _draw(contrast: Array, there: Affine) -> Array:
+    height, width = contrast.shape
+    drawn = warp(torch.from_numpy(contrast)[None], there, (height, width), repeat_edges=False)
+    return drawn[0].numpy()
+
+
+def _variance(contrasts: list[Array]) -> float:
+    """Mean over all places of the variance between pictures, each with deviation 1."""
+    stack = np.stack(contrasts)
+    deviations = stack.std((1, 2), keepdims=True).clip(1e-12)
+    return float((stack / deviations).var(0).mean())
+
+
+def _places(mask: Mask, there: Affine) -> NDArray[np.float64]:
+    """(x, y) in another frame of the pixels that a mask holds; 2 x K."""
+    y, x = np.nonzero(mask)
+    places: NDArray[np.float64] = there @ np.stack([x, y, np.ones_like(x)])
+    return places
+
+
+def _whole(side: float) -> int:
+    return max(1, round(side / _MULTIPLE)) * _MULTIPLE

@@ -1,0 +1,128 @@
+"""How a part lies in its picture: its contrast with the background, its centre, its angle, and maps between frames."""
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Affine = NDArray[np.float64]  # 2 x 3: (x, y, 1) in px of one frame -> (x, y) in px of another; pixel centres are whole
+
+SIDE = 256  # px, long side of a contrast picture: on a part that fills it, a pixel is a quarter of a degree
+_ANGLES, _RADII = 512, 64  # of a polar picture
+_BLUR = 1.5  # px, against noise
+_SPECK = 0.02  # of the foreground: less is dirt, not a piece of the part
+
+
+def contrast_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the contrast picture of a picture of (H, W)."""
+    scale = SIDE / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def contrast_picture(image: Tensor) -> Array:
+    """How far each place differs from the background, which is what most of the picture's edge shows.
+
+    C x H x W float -> h x w float32 >= 0, the long side SIDE px, in units of the image; the largest of all channels.
+    """
+    small = contrast_size((image.shape[1], image.shape[2]))
+    stack = np.stack([cv2.resize(one, small[::-1], interpolation=cv2.INTER_AREA) for one in image.numpy()])
+    edge = np.concatenate([stack[:, 0], stack[:, -1], stack[:, :, 0], stack[:, :, -1]], axis=1)
+    differences = np.abs(stack - np.median(edge, axis=1)[:, None, None]).max(0)
+    return np.asarray(cv2.GaussianBlur(differences, (0, 0), _BLUR), np.float32)
+
+
+def foreground(contrast: Array) -> Mask:
+    """Where the part is: above Otsu's threshold, without specks; h x w -> h x w, true somewhere."""
+    steps = np.round(contrast * (255 / max(float(contrast.max()), 1e-12))).astype(np.uint8)
+    _, mask = cv2.threshold(steps, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    if not mask.any():
+        return np.ones(contrast.shape, bool)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask)
+    areas = statistics[:, cv2.CC_STAT_AREA]
+    pieces = areas >= max(_SPECK * areas[1:].sum(), 1)
+    pieces[0] = False
+    return np.asarray(pieces[labels])
+
+
+def centre_of(mask: Mask) -> tuple[float, float]:
+    """(x, y) of the middle of the largest connected piece."""
+    _, _, statistics, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    x, y = centres[1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())]
+    return float(x), float(y)
+
+
+def unroll(contrast: Array, centre: tuple[float, float]) -> Array:
+    """The contrast picture around a centre, by angle and radius; ANGLES x RADII float32, mean 0 and length 1.
+
+    A turn of the part about the centre is a shift along the first axis. Circles weigh by the root of their length, so
+    that every place of the part counts alike.
+    """
+    flags = cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
+    polar = cv2.warpPolar(contrast, (_RADII, _ANGLES), centre, min(contrast.shape) / 2, flags)
+    polar = (polar - polar.mean()) * np.sqrt(np.arange(_RADII, dtype=np.float32) + 0.5)
+    return np.asarray(polar / max(float(np.linalg.norm(polar)), 1e-12), np.float32)
+
+
+def turn_between(polar: Array, template: Array) -> float:
+    """Radians by which a part is turned against the template: the best of all shifts, to parts of a step."""
+    spectrum = np.fft.rfft(polar, axis=0) * np.fft.rfft(template, axis=0).conj()
+    likeness = np.fft.irfft(spectrum.sum(1), n=_ANGLES)
+    best = int(likeness.argmax())
+    before, here, after = likeness[best - 1], likeness[best], likeness[(best + 1) % _ANGLES]
+    bend = before - 2 * here + after
+    between = 0.5 * (before - after) / bend if bend < 0 else 0.0  # top of the parabola through the three
+    return float((best + between) * 2 * np.pi / _ANGLES)
+
+
+def shift_back(polar: Array, turn: float) -> Array:
+    """A polar picture as if the part had not been turned."""
+    return np.roll(polar, -round(turn * _ANGLES / (2 * np.pi)), axis=0)
+
+
+def turning(centre: tuple[float, float], turn: float, shape: tuple[int, ...]) -> Affine:
+    """Turns back a part about its centre and brings that to the middle of a frame of the same (h, w)."""
+    cosine, sine = np.cos(turn), np.sin(turn)
+    rotation = np.array([[cosine, sine], [-sine, cosine]])
+    middle = np.array([shape[1] - 1, shape[0] - 1]) / 2
+    return np.column_stack([rotation, middle - rotation @ centre])
+
+
+def scaling(source: tuple[float, ...], target: tuple[float, ...]) -> Affine:
+    """From the pixels of a picture of (h, w) to those of the same picture at another size."""
+    x, y = target[1] / source[1], target[0] / source[0]
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+
+
+def chain(*maps: Affine) -> Affine:
+    """The maps one after the other, the first first."""
+    whole = np.eye(3)
+    for one in maps:
+        whole = np.vstack([one, [0, 0, 1]]) @ whole
+    return whole[:2]
+
+
+def inverse(one: Affine) -> Affine:
+    return np.asarray(cv2.invertAffineTransform(one), np.float64)
+
+
+def warp(image: Tensor, there: Affine, size: tuple[int, int], *, repeat_edges: bool) -> Tensor:
+    """A picture drawn in another frame.
+
+    Args:
+        image: C x H x W float32.
+        there: from its pixels to those of the frame.
+        size: (h, w) of the frame.
+        repeat_edges: outside the picture, its nearest pixel; else 0.
+
+    Returns:
+        C x h x w float32.
+    """
+    border = cv2.BORDER_REPLICATE if repeat_edges else cv2.BORDER_CONSTANT
+    drawn = [
+        cv2.warpAffine(channel, there, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=border)
+        for channel in image.numpy()
+    ]
+    return torch.from_numpy(np.stack(drawn))

@@ -1,0 +1,179 @@
+"""Alignment: made-up parts at known angles, textures that have no pose, and the way back to the picture."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sclvi
+from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.pose import chain, contrast_picture, foreground, inverse, scaling, turning
+from sclvi.model_file import save
+
+SIDE = 128
+ANGLES = st.floats(-7, 7)
+
+
+def key_picture(angle, x=64.0, y=64.0, mark=None, side=SIDE):
+    """A key with a round bow and one tooth, light on dark, turned by `angle` radians about (x, y); side x side x 3."""
+    key = np.full((side, side), 30, np.uint8)
+    there = np.array([[np.cos(angle), -np.sin(angle), x], [np.sin(angle), np.cos(angle), y]])
+
+    def at(points):
+        return np.round(np.asarray(points) @ there[:, :2].T * 16 + there[:, 2] * 16).astype(np.int32)
+
+    cv2.fillPoly(key, [at([(-20, -4), (40, -4), (40, 14), (32, 14), (32, 4), (-20, 4)])], 200, cv2.LINE_AA, 4)
+    cv2.circle(key, at([(-26, 0)])[0], 12 * 16, 200, -1, cv2.LINE_AA, 4)
+    if mark is not None:
+        cv2.circle(key, at([mark])[0], 3 * 16, 90, -1, cv2.LINE_AA, 4)
+    return np.repeat(key[..., None], 3, axis=2)
+
+
+def as_tensor(picture):
+    return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255)
+
+
+def keys(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [key_picture(rng.uniform(0, 2 * np.pi), *rng.uniform(58, 70, 2)) for _ in range(count)]
+
+
+def textures(count):
+    rng = np.random.default_rng(1)
+    return [np.repeat(rng.integers(0, 255, (SIDE, SIDE, 1), np.uint8), 3, axis=2) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def alignment():
+    return measure_alignment(torch.stack([as_tensor(key) for key in keys(30)]))
+
+
+def test_turned_parts_come_to_lie_alike(alignment):
+    brought = torch.stack([alignment.bring(key, 3)[0] for key in keys(12, seed=5)])
+    apart = torch.stack([as_tensor(key) for key in keys(12, seed=5)])
+    assert alignment.template is not None
+    assert brought.shape[2:] == alignment.aligned
+    assert brought.var(0).mean() < 0.2 * apart.var(0).mean()
+
+
+def test_the_part_fills_the_aligned_picture_lengthwise(alignment):
+    image, _ = alignment.bring(key_picture(1.0), 3)
+    rows, columns = np.nonzero(image[0].numpy() > 0.4)
+    height, width = image.shape[1:]
+    assert width > height
+    assert columns.max() - columns.min() > 0.6 * width
+    assert columns.min() > 0 and columns.max() < width - 1 and rows.min() > 0 and rows.max() < height - 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, 2.5, 4.0, 6.0])
+def test_what_is_seen_goes_back_to_where_it_lies(alignment, angle):
+    picture = key_picture(angle, mark=(20, 0))
+    image, pose = alignment.bring(picture, 3)
+    back = alignment.upright_map(image[0], pose)
+    upright = as_tensor(picture)[0]
+    assert back.shape == upright.shape
+    inside = cv2.erode((back.numpy() > 0).astype(np.uint8), np.ones((5, 5))) > 0
+    differences = np.abs(back.numpy() - upright.numpy())[inside]
+    assert np.quantile(differences, 0.99) < 0.25  # edges are drawn twice; a pose one degree off gives more
+    assert differences.mean() < 0.02
+    x, y = 64 + 20 * np.cos(angle), 64 + 20 * np.sin(angle)
+    row, column = alignment.aligned_place((round(y), round(x)), pose)
+    assert image[0, round(row), round(column)] == pytest.approx(90 / 255, abs=0.05)
+
+
+def test_a_box_goes_back_with_its_content(alignment):
+    _, pose = alignment.bring(key_picture(0.5, mark=(20, 0)), 3)
+    row, column = alignment.aligned_place((round(64 + 20 * np.sin(0.5)), round(64 + 20 * np.cos(0.5))), pose)
+    (top, bottom), (left, right) = alignment.upright_box((row - 8, row + 8), (column - 8, column + 8), pose)
+    zoom = alignment.upright[0] / SIDE
+    assert (top + bottom) / 2 == pytest.approx((64 + 20 * np.sin(0.5)) * zoom, abs=2 * zoom)
+    assert (left + right) / 2 == pytest.approx((64 + 20 * np.cos(0.5)) * zoom, abs=2 * zoom)
+    assert 16 <= right - left <= 16 * np.sqrt(2) + 1e-6
+
+
+def test_textures_stay_as_they_are():
+    alignment = measure_alignment(torch.stack([as_tensor(one) for one in textures(8)]))
+    assert not alignment.changes
+    image, pose = alignment.bring(textures(1)[0], 3)
+    assert torch.equal(image, as_tensor(textures(1)[0]))
+    assert torch.equal(alignment.upright_map(image[0], pose), image[0])
+    (top, bottom), (left, right) = alignment.upright_box((3, 7), (10, 30), pose)
+    assert (top, bottom, left, right) == pytest.approx((3, 7, 10, 30))
+    assert alignment.aligned_place((3, 17), pose) == pytest.approx((3, 17))
+
+
+def test_parts_that_lie_alike_are_cut_but_not_turned():
+    rng = np.random.default_rng(0)
+    pictures = [key_picture(0.0) + rng.integers(0, 9, (SIDE, SIDE, 1), np.uint8) for _ in range(10)]
+    alignment = measure_alignment(torch.stack([as_tensor(one) for one in pictures]))
+    assert alignment.template is None
+    assert alignment.aligned[1] > alignment.aligned[0]
+    assert min(alignment.upright) > SIDE
+
+
+def test_busy_background_is_not_cut_away():
+    rng = np.random.default_rng(0)
+    pictures = [key_picture(0.0) // 2 + rng.integers(0, 120, (SIDE, SIDE, 1), np.uint8) for _ in range(6)]
+    assert measure_alignment(torch.stack([as_tensor(one) for one in pictures])).aligned == (SIDE, SIDE)
+
+
+def test_flat_pictures_stay_as_they_are():
+    assert not measure_alignment(torch.zeros(3, 3, SIDE, SIDE)).changes
+
+
+def test_one_picture_is_enough():
+    assert measure_alignment(as_tensor(key_picture(0.3))[None]).aligned[0] > 0
+
+
+@given(ANGLES, st.floats(0, 100), st.floats(0, 100))
+def test_turning_brings_the_centre_to_the_middle_and_is_undone_by_its_inverse(angle, x, y):
+    there = turning((x, y), angle, (80, 120))
+    assert there @ [x, y, 1] == pytest.approx((59.5, 39.5))
+    assert chain(there, inverse(there)) == pytest.approx(np.eye(2, 3), abs=1e-9)
+    there_of_right = there @ [x + np.cos(angle), y + np.sin(angle), 1]
+    assert there_of_right == pytest.approx((60.5, 39.5))
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
+def test_scaling_maps_edges_to_edges(height, width, other_height, other_width):
+    there = scaling((height, width), (other_height, other_width))
+    assert there @ [-0.5, -0.5, 1] == pytest.approx((-0.5, -0.5))
+    assert there @ [width - 0.5, height - 0.5, 1] == pytest.approx((other_width - 0.5, other_height - 0.5))
+
+
+def test_foreground_is_the_part_without_dirt():
+    picture = key_picture(0.0)
+    picture[10:12, 10:12] = 220
+    mask = foreground(contrast_picture(as_tensor(picture)))
+    assert mask.shape == (256, 256)
+    assert not mask[:40].any()
+    assert mask[2 * 64, 2 * 64]
+
+
+def test_a_model_turns_parts_and_reports_where_they_lie(tmp_path):
+    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+    model = sclvi.train(keys(12), settings)
+    assert model.alignment.template is not None
+    picture = key_picture(2.0, mark=(10, 0))
+    inspection = next(iter(model.inspect([picture])))
+    assert inspection.anomaly_map.shape == (SIDE, SIDE)
+    row, column = np.unravel_index(inspection.anomaly_map.argmax(), (SIDE, SIDE))
+    assert np.hypot(column - (64 + 10 * np.cos(2.0)), row - (64 + 10 * np.sin(2.0))) < 20
+    nearest = inspection.defects[0].nearest_good
+    assert nearest is not None and nearest.box.width > 0 and nearest.box.height > 0
+    path = tmp_path / "key.sclvi"
+    save(model, path)
+    again = next(iter(sclvi.load(path).inspect([picture])))
+    assert again.score == inspection.score
+    assert again.defects == inspection.defects
+
+
+def test_without_alignment_pictures_stay_upright():
+    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, align=False)
+    assert sclvi.train(keys(4), settings).alignment.template is None
+
+
+def test_none_changes_nothing():
+    assert not Alignment.none((64, 96)).changes
