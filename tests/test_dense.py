@@ -8,6 +8,8 @@ from sclvi.data.preparing import prepare
 from sclvi.data.reading import read_picture
 from sclvi.encoders.dense import STRIDE, DenseEncoder, adapt_channels, fold_batch_norm
 from sclvi.encoders.interface import PATCH_SIZES
+from sclvi.encoders.making import new_encoder
+from sclvi.settings import Settings
 
 
 def random_encoder(channels=3, seed=0):
@@ -79,3 +81,33 @@ def test_weights_for_more_channels_respond_alike_to_equal_channels():
     image = torch.randn(1, 1, 70, 70)
     expected = colour(image.expand(-1, 3, -1, -1))[0]
     torch.testing.assert_close(many.eval()(image.expand(-1, 5, -1, -1))[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def first_layers(channels):
+    colour = random_encoder(3).state_dict()
+    return colour["main.0.weight"], adapt_channels(colour, channels)["main.0.weight"]
+
+
+def test_three_channels_keep_their_weights():
+    before, after = first_layers(3)
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("channels", [4, 7, 16])
+def test_each_kernel_keeps_its_strength_and_each_channel_is_seen_as_often_as_any(channels):
+    """White noise in all channels then gives responses of the same variance as it gives in RGB."""
+    before, after = first_layers(channels)
+    torch.testing.assert_close(after.square().sum((1, 2, 3)), before.square().sum((1, 2, 3)))
+    seen = (after.abs().amax((2, 3)) > 0).sum(0)
+    assert seen.max() - seen.min() <= 1 and seen.sum() == 3 * 32
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 16])
+def test_the_shipped_start_answers_grey_as_it_answers_grey_in_rgb(channels):
+    many, colour = (new_encoder(Settings(), count).eval() for count in (channels, 3))
+    assert many.channels == channels
+    image = torch.randn(1, 1, 70, 70, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        pairs = zip(many(image.expand(-1, channels, -1, -1)), colour(image.expand(-1, 3, -1, -1)), strict=True)
+    for codes, expected in pairs:
+        torch.testing.assert_close(codes, expected, rtol=1e-4, atol=1e-5)

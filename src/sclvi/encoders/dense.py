@@ -97,15 +97,19 @@ def _reader(codes: Tensor) -> CodeReader:
 def adapt_channels(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
     """Make RGB weights fit pictures of another channel count.
 
-    One channel: the kernels are summed over RGB, which is exactly what a grey picture repeated three times would give.
-    Other counts: each channel gets the mean kernel, scaled to keep the size of the response.
+    Each kernel of the first layer looks at three channels, as it has learned to, and the next kernel at the next three,
+    round and round. So whatever the count, each channel is seen at full strength by as many kernels as any other, give
+    or take one, and a picture whose channels are all equal gives exactly what it gives as RGB. With one channel
+    a kernel is summed over RGB. (Spreading each kernel over all channels would give them all one mean picture: a defect
+    in one of sixteen is then a sixteenth as strong.)
     """
-    adapted = dict(weights)
-    first = weights["main.0.weight"]  # 32 x 3 x 4 x 4
-    if channels != first.shape[1]:
-        total = first.sum(1, keepdim=True)
-        adapted["main.0.weight"] = total.expand(-1, channels, -1, -1).contiguous() / channels
-    return adapted
+    first = weights["main.0.weight"]  # K x 3 x 4 x 4
+    kernels, colours = first.shape[:2]
+    adapted = first.new_zeros(kernels, channels, *first.shape[2:])
+    for kernel in range(kernels):
+        for colour in range(colours):
+            adapted[kernel, (colours * kernel + colour) % channels] += first[kernel, colour]
+    return {**weights, "main.0.weight": adapted}
 
 
 def fold_batch_norm(encoder: DenseEncoder) -> DenseEncoder:
