@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import warnings
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -62,7 +63,7 @@ def tiff(array, *, order="<", deflate=False, planar=False, colour=None, kind=1, 
         339: ("H", [kind] * channels),
     }
     if extra is not None:
-        tags[338] = ("H", [extra])
+        tags[338] = ("H", [extra] if isinstance(extra, int) else list(extra))
     start = 8 + 2 + 12 * len(tags) + 4
     long = {tag: struct.calcsize(f"<{len(v)}{code}") for tag, (code, v) in tags.items()}
     place = start + sum(size for size in long.values() if size > 4)
@@ -124,7 +125,7 @@ def same(read, expected):
 )
 def test_eight_bits_without_loss(tmp_path, format, channels):
     array = pixels((40, 52, channels))
-    same(read_picture(written(tmp_path, saved(Image.fromarray(array.squeeze()), format))), array)
+    same(read_picture(written(tmp_path, saved(Image.fromarray(array.squeeze()), format))), array[..., :3])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -138,7 +139,7 @@ def test_jpeg_is_close_and_in_rgb_order(tmp_path, channels):
 @pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (6, 4)])
 def test_png_of_sixteen_bits_keeps_them(tmp_path, colour, channels):
     array = pixels((33, 47, channels), np.uint16)
-    same(read_picture(written(tmp_path, png(array, colour))), array)
+    same(read_picture(written(tmp_path, png(array, colour))), array[..., :3])
 
 
 def test_png_of_sixteen_bits_with_grey_and_alpha_keeps_the_grey(tmp_path):
@@ -158,7 +159,8 @@ def test_png_of_sixteen_bits_with_a_transparent_colour_stays_rgb(tmp_path):
 def test_tiff_of_sixteen_bits_keeps_them_in_rgb_order(tmp_path, channels, deflate, order):
     array = pixels((33, 47, channels), np.uint16)
     extra = 2 if channels == 4 else None
-    same(read_picture(written(tmp_path, tiff(array, order=order, deflate=deflate, extra=extra), "p.tif")), array)
+    path = written(tmp_path, tiff(array, order=order, deflate=deflate, extra=extra), "p.tif")
+    same(read_picture(path), array[..., :3])
 
 
 def test_tiff_of_sixteen_bits_where_white_is_zero(tmp_path):
@@ -166,10 +168,145 @@ def test_tiff_of_sixteen_bits_where_white_is_zero(tmp_path):
     same(read_picture(written(tmp_path, tiff(65535 - array, colour=0))), array)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_fourth_channel_without_a_meaning_is_dropped(tmp_path, dtype):
-    array = pixels((33, 47, 4), dtype)
-    same(read_picture(written(tmp_path, tiff(array, extra=0))), array[..., :3])
+# channels that are neither grey nor RGB
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("channels", "colour", "extra"),
+    [(4, 2, None), (4, 2, (0,)), (2, 1, (0,)), (3, 1, (0, 0)), (5, 2, (0, 0)), (7, 1, None), (16, 1, (0,) * 15)],
+)
+def test_channels_that_are_not_declared_alpha_stay(tmp_path, channels, colour, extra, dtype, planar):
+    whole = np.uint16 if np.dtype(dtype).kind == "f" else dtype
+    array = pixels((33, 47, channels), whole)
+    array = np.where(array > 60000, 0, array).astype(dtype)  # distinct, and in reach of a float
+    kind = 3 if np.dtype(dtype).kind == "f" else 1
+    for order, deflate in (("<", False), (">", True)):
+        data = tiff(array, order=order, deflate=deflate, planar=planar, colour=colour, kind=kind, extra=extra)
+        same(read_picture(written(tmp_path, data)), array.astype(np.float32) if kind == 3 else array)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize(("alpha", "dtype"), [(1, np.uint16), (2, np.uint8), (2, np.uint16)])
+def test_declared_alpha_is_dropped_wherever_it_stands(tmp_path, alpha, planar, dtype):
+    for channels, colour, extra, kept in (
+        (4, 2, (alpha,), [0, 1, 2]),
+        (2, 1, (alpha,), [0]),
+        (5, 2, (0, alpha), [0, 1, 2, 3]),
+        (5, 2, (alpha, 0), [0, 1, 2, 4]),
+    ):
+        array = pixels((33, 47, channels), dtype)
+        path = written(tmp_path, tiff(array, planar=planar, colour=colour, extra=extra))
+        same(read_picture(path), np.ascontiguousarray(array[..., kept]))
+
+
+def test_many_channels_are_turned_upright_and_white_is_not_zero(tmp_path):
+    array = pixels((33, 47, 5), np.uint16)
+    for orientation in range(1, 9):
+        same(read_picture(written(tmp_path, tiff(array, orientation=orientation))), UPRIGHT[orientation](array))
+    same(read_picture(written(tmp_path, tiff(65535 - array, colour=0))), array)
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "F"])
+@pytest.mark.parametrize("pages", [2, 3, 16])
+def test_grey_pages_are_channels_of_one_picture(tmp_path, mode, pages):
+    dtype = {"L": np.uint8, "I;16": np.uint16, "F": np.float32}[mode]
+    array = pixels((33, 47, pages), np.uint8).astype(dtype) * (200 if mode == "I;16" else 1)
+    images = [Image.fromarray(array[..., page]) for page in range(pages)]
+    assert images[0].mode == mode
+    path = written(tmp_path, saved(images[0], "TIFF", save_all=True, append_images=images[1:]))
+    same(read_picture(path), array)
+
+
+@pytest.mark.parametrize("other", [Image.new("L", (48, 33)), Image.new("I;16", (47, 33)), Image.new("1", (47, 33))])
+def test_pages_that_do_not_fit_each_other_are_refused(tmp_path, other):
+    first = Image.fromarray(pixels((33, 47, 1)).squeeze())
+    path = written(tmp_path, saved(first, "TIFF", save_all=True, append_images=[other]))
+    assert refusal(path) == "has pages of different sizes or kinds; pages are read as channels of one picture"
+
+
+def test_more_channels_than_sixteen_are_refused(tmp_path):
+    assert "has 17 channels; at most 16" in refusal(written(tmp_path, tiff(pixels((33, 47, 17)))))
+    page = Image.fromarray(pixels((33, 47, 1)).squeeze())
+    path = written(tmp_path, saved(page, "TIFF", save_all=True, append_images=[page] * 16))
+    assert "has 17 channels; at most 16" in refusal(path)
+    np.save(tmp_path / "many.npy", np.zeros((33, 47, 17), np.uint8))
+    assert "at most 16 channels" in refusal(tmp_path / "many.npy")
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="imagecodecs is there")
+def test_compression_that_tifffile_cannot_undo_alone_is_named(tmp_path):
+    page = Image.fromarray(pixels((33, 47, 1)).squeeze())
+    path = written(
+        tmp_path, saved(page, "TIFF", save_all=True, append_images=[page], compression="tiff_lzw"), "lzw.tif"
+    )
+    assert "imagecodecs" in refusal(path)
+
+
+def test_numbers_of_all_channels_together_are_limited(tmp_path):
+    small = tiff(np.zeros((40, 40, 16), np.uint8))
+    for tag, side in ((256, 9000), (257, 9000)):
+        small = small.replace(struct.pack("<HHII", tag, 4, 1, 40), struct.pack("<HHII", tag, 4, 1, side))
+    line = refusal(written(tmp_path, small))
+    assert line == "is too big: 9000 x 9000 x 16 = 1296.0 million numbers; at most 400 million are read"
+
+
+# arrays that NumPy saved
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "<f4", ">f8", "?"])
+@pytest.mark.parametrize("shape", [(33, 47), (33, 47, 1), (33, 47, 4), (33, 47, 16)])
+def test_saved_arrays(tmp_path, shape, dtype, order):
+    array = np.asarray(np.random.default_rng(0).integers(0, 200, shape), dtype, order=order)
+    np.save(tmp_path / "a.npy", array)
+    expected = array.reshape(*shape[:2], -1)
+    if dtype == "?":
+        expected = expected.astype(np.uint8) * 255
+    native = {"u1": np.uint8, "u2": np.uint16, "f4": np.float32, "f8": np.float32, "?": np.uint8}[dtype[-2:]]
+    same(read_picture(tmp_path / "a.npy"), np.ascontiguousarray(expected).astype(native))
+
+
+class Trap:
+    """Touches a file if it is ever unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_a_saved_array_of_objects_is_not_unpickled(tmp_path):
+    np.save(tmp_path / "evil.npy", np.array([[Trap(tmp_path / "touched")]], object), allow_pickle=True)
+    assert "other things than numbers" in refusal(tmp_path / "evil.npy")
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.zeros((3, 200, 300)), "array is 3 x 200 x 300; height x width (x channels) is needed"),
+        (np.zeros(300), "array is 300;"),
+        (np.zeros((20, 30), np.int64), "array holds int64"),
+        (np.full((20, 30), np.nan), "NaN or infinite"),
+        (np.zeros((20, 30), [("a", "u1")]), "array holds"),
+    ],
+)
+def test_saved_arrays_that_are_no_pictures(tmp_path, array, why):
+    np.save(tmp_path / "a.npy", array)
+    assert why in refusal(tmp_path / "a.npy")
+
+
+def test_a_saved_array_that_is_too_big_is_refused_by_its_header(tmp_path):
+    np.lib.format.open_memmap(tmp_path / "huge.npy", "w+", np.uint8, (20000, 20000)).flush()  # sparse on the disk
+    tracemalloc.start()
+    line = refusal(tmp_path / "huge.npy")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert line == "is too big: 20000 x 20000 = 400.0 million pixels; at most 100 million are read"
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -195,12 +332,12 @@ def test_a_double_too_large_for_a_float_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("array", "options", "why"),
     [
-        (pixels((33, 47, 3), np.uint16), {"planar": True}, "separate planes"),
-        (pixels((33, 47, 5), np.uint16), {}, "5 channels"),
-        (pixels((33, 47, 2), np.uint16), {"extra": 2}, "2 channels"),
+        (pixels((33, 47, 5), np.uint32), {}, "32-bit unsigned"),
         (pixels((33, 47, 1), np.int16), {"kind": 2}, "16-bit signed"),
         (pixels((33, 47, 1), np.uint32), {}, "32-bit unsigned"),
         (np.zeros((33, 47, 1), np.float16), {"kind": 3}, "16-bit float"),
+        (np.zeros((33, 47, 4), np.float32), {"kind": 3, "colour": 5}, "colour space 5"),
+        (pixels((33, 47, 1)), {"extra": 2}, "declares 1 of its 1 channels as extra"),
     ],
 )
 def test_tiff_that_would_be_misread_is_refused(tmp_path, array, options, why):
@@ -295,7 +432,7 @@ def test_a_phones_jpeg_with_a_preview_behind_it_is_one_picture(tmp_path):
 def test_suffix_does_not_decide(tmp_path):
     array = pixels((40, 52, 3))
     same(read_picture(written(tmp_path, saved(Image.fromarray(array), "PNG"), "wrong.JPG")), array)
-    assert {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"} == PICTURE_SUFFIXES
+    assert {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"} == PICTURE_SUFFIXES
 
 
 # what must be refused
@@ -335,7 +472,7 @@ def test_an_error_of_the_system_is_told_as_such(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("data", [b"hello, I am a text\n" * 20, b"x", b"\x89PNG", bytes(1000)])
 def test_text_named_png(tmp_path, data):
-    assert refusal(written(tmp_path, data)) == "is not a PNG, JPEG, BMP or TIFF picture"
+    assert refusal(written(tmp_path, data)) == "is not a PNG, JPEG, BMP or TIFF picture, nor a NumPy array"
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -348,7 +485,9 @@ def test_animated_and_many_pages(tmp_path, format):
 def test_a_gif_is_not_read(tmp_path):
     pages = [Image.fromarray(pixels((40, 52, 1), seed=n).squeeze()) for n in range(3)]
     data = saved(pages[0], "GIF", save_all=True, append_images=pages[1:])
-    assert refusal(written(tmp_path, data, "moving.gif")) == "is not a PNG, JPEG, BMP or TIFF picture"
+    assert (
+        refusal(written(tmp_path, data, "moving.gif")) == "is not a PNG, JPEG, BMP or TIFF picture, nor a NumPy array"
+    )
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF"])
@@ -406,9 +545,16 @@ def test_pillows_own_limit_does_not_speak(tmp_path, monkeypatch, format):
     assert read_picture(path).shape == (40, 40, 3)
 
 
+def saved_array(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
 def whole_pictures():
     """A small picture of every route through the reader."""
     eight, sixteen = pixels((32, 40, 3)), pixels((32, 40, 3), np.uint16)
+    grey = Image.fromarray(eight[..., 0])
     return {
         "png": saved(Image.fromarray(eight), "PNG"),
         "png16": png(sixteen, 2),
@@ -422,6 +568,10 @@ def whole_pictures():
         "tiff16 deflate": tiff(sixteen, deflate=True),
         "tiff16 opencv": cv2.imencode(".tif", sixteen)[1].tobytes(),
         "tiff float": tiff(eight.astype(np.float32), kind=3),
+        "tiff of five": tiff(pixels((32, 40, 5)), planar=True),
+        "tiff of five, deflate": tiff(pixels((32, 40, 5), np.uint16), deflate=True),
+        "tiff of two pages": saved(grey, "TIFF", save_all=True, append_images=[grey]),
+        "npy": saved_array(eight),
     }
 
 

@@ -203,6 +203,11 @@ def test_depths_and_channels():
     assert np.abs(from_float.astype(int) - twelve_bit).max() <= 1  # shown over its own range, not almost black
     four = picture_of((600, 600), 4)
     np.testing.assert_array_equal(to_drawn_rgb(four), four[:, :, :3])
+    kelvins = ramp * 20 + 290
+    assert np.abs(to_drawn_rgb(kelvins).astype(int) - from_float).max() <= 1
+    tenths_of_a_millimetre = np.concatenate([ramp * 1e-4, ramp[::-1] * 50, ramp], axis=2)
+    faint = to_drawn_rgb(tenths_of_a_millimetre)
+    assert np.abs(faint[..., 1].astype(int) - faint[::-1, :, 0]).max() <= 1  # each channel over its own range
     assert not to_drawn_rgb(np.full((600, 600, 3), np.nan, np.float32)).any()
     assert to_drawn_rgb(np.full((600, 600), 40000, np.uint16)).shape == (600, 600, 3)
     for wrong in (np.zeros((4, 4, 3), np.int64), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)):

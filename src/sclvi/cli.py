@@ -131,7 +131,8 @@ def train(
     if not quiet:
         threshold = model.calibration.threshold
         output.print(
-            f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px "
+            f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px, "
+            f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
             f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"

@@ -107,9 +107,10 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
         light=lesson.light,
         alignment=lesson.data.alignment,
         channels=lesson.data.channels,
+        levels=lesson.data.levels,
         calibration=calibration,
         pictures=lesson.data.pictures,
-        fingerprint=fingerprint_of(inspector, lesson.data.alignment, lesson.light, calibration),
+        fingerprint=fingerprint_of(inspector, lesson.data.alignment, lesson.data.levels, lesson.light, calibration),
         metadata=_metadata(lesson.data, lesson.log, settings, seconds),
     )
 

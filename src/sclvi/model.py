@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment
+from sclvi.data.arrays import Picture
 from sclvi.data.good import TrainingPicture
+from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.pose import Affine
-from sclvi.data.sources import Picture, Source, read_source, source_name
+from sclvi.data.sources import Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
@@ -44,6 +46,7 @@ class Model:
     light: Light = field(repr=False)
     alignment: Alignment = field(repr=False)
     channels: int
+    levels: Levels | None = field(repr=False)
     calibration: Calibration
     pictures: tuple[TrainingPicture, ...] = field(repr=False)
     fingerprint: str
@@ -63,7 +66,7 @@ class Model:
         """Inspect pictures, in order, reading ahead in threads.
 
         Args:
-            images: paths, or arrays H x W or H x W x C (uint8, uint16, or float in 0..1).
+            images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md).
             on_skip: called with the name and the error for each picture that cannot be inspected, which is then left
                 out; without it the error is raised.
 
@@ -112,7 +115,7 @@ class Model:
         name = source_name(number, image)
         try:
             picture = read_source(image)
-            return _Loaded(name, picture, *self.alignment.bring(picture, self.channels))
+            return _Loaded(name, picture, *self.alignment.bring(picture, self.channels, self.levels))
         except SclviError as error:
             message = str(error)
             return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))

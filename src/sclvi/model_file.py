@@ -17,6 +17,7 @@ from safetensors.numpy import save as save_arrays
 
 from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
+from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
@@ -35,14 +36,16 @@ from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 Arrays = dict[str, NDArray[Any]]
 
 
-def fingerprint_of(inspector: Inspector, alignment: Alignment, light: Light, calibration: Calibration) -> str:
+def fingerprint_of(
+    inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light, calibration: Calibration
+) -> str:
     """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
     content = _digest(
-        _arrays(inspector, alignment, light),
+        _arrays(inspector, alignment, levels, light),
         {"calibration": asdict(calibration), "settings": _settings_json(inspector)},
     )
     return content[:16]
@@ -54,7 +57,7 @@ def save(model: Model, path: Path) -> None:
     Raises:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
-    arrays = _arrays(model.inspector, model.alignment, model.light)
+    arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
     arrays["poses"] = np.stack([picture.pose for picture in model.pictures])
     content = {
         "format_version": FORMAT_VERSION,
@@ -63,6 +66,7 @@ def save(model: Model, path: Path) -> None:
         "upright": model.alignment.upright,
         "aligned": model.alignment.aligned,
         "channels": model.channels,
+        "float_levels": model.levels is not None and model.levels.floating,
         "settings": _settings_json(model.inspector),
         "calibration": asdict(model.calibration),
         "memories": [
@@ -124,6 +128,7 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
         light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
         alignment=_build_alignment(arrays, content),
         channels=content["channels"],
+        levels=_build_levels(arrays, content["float_levels"]),
         calibration=Calibration(
             usual=tuple(Usual(**known) for known in calibration["usual"]),
             threshold=Threshold(**calibration["threshold"]),
@@ -142,6 +147,12 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
 def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
     size, upright, aligned = ((content[name][0], content[name][1]) for name in ("size", "upright", "aligned"))
     return Alignment(size, upright, aligned, arrays.get("alignment.template"), arrays["alignment.frame"])
+
+
+def _build_levels(arrays: Arrays, floating: bool) -> Levels | None:
+    if "levels.black" not in arrays:
+        return None
+    return Levels(arrays["levels.black"], arrays["levels.white"], floating)
 
 
 def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMemory:
@@ -166,13 +177,15 @@ def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:
     return Gaussian(means.to(pick_device()), whiteners.to(pick_device()))
 
 
-def _arrays(inspector: Inspector, alignment: Alignment, light: Light) -> Arrays:
+def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light) -> Arrays:
     arrays: Arrays = {
         f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
     }
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
         arrays["alignment.template"] = alignment.template
+    if levels is not None:
+        arrays["levels.black"], arrays["levels.white"] = levels.black, levels.white
     if light.mean is not None:
         arrays["light.mean"] = light.mean.numpy()
     for number, memory in enumerate(inspector.memories):

@@ -8,13 +8,14 @@ where it cannot be done, pictures stay as they are.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sclvi.data.arrays import Picture
+from sclvi.data.levels import Levels
 from sclvi.data.pose import (
     SIDE,
     Affine,
@@ -66,12 +67,12 @@ class Alignment:
         """Whether aligned pictures are other than upright ones."""
         return self.template is not None or self.aligned != self.upright
 
-    def bring(self, picture: NDArray[Any], channels: int) -> tuple[Tensor, Affine]:
+    def bring(self, picture: Picture, channels: int, levels: Levels | None = None) -> tuple[Tensor, Affine]:
         """The aligned picture, channels x h x w float, and how its part lies: from upright pixels to aligned ones.
 
         Arguments and errors as of `prepare`.
         """
-        upright = prepare(picture, self.upright, channels)
+        upright = prepare(picture, self.upright, channels, levels)
         pose = self._pose(upright)
         return (warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright), pose
 

@@ -1,6 +1,7 @@
 """The good pictures of one kind of part, read and brought to one size."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.arrays import Picture
 from sclvi.data.layouts import find_layout
+from sclvi.data.levels import Levels, measure_levels
 from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
-from sclvi.data.sources import Picture, Source, read_source, source_name
+from sclvi.data.sources import Source, read_source, source_name
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.progress import Progress, track
 
@@ -31,7 +34,8 @@ class TrainingPicture:
 class GoodPictures:
     """What a model learns from."""
 
-    images: Tensor  # N x C x h x w float32, 0..1, aligned
+    images: Tensor  # N x C x h x w float32, by `levels` or 0..1, aligned
+    levels: Levels | None
     alignment: Alignment
     pictures: tuple[TrainingPicture, ...]  # N
     fingerprint: str  # of the pixels as prepared
@@ -50,6 +54,9 @@ def read_good(
     on_skip: OnSkip | None,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
+
+    The channels that most pictures have are the model's, and their levels are measured if most are float; the others
+    are bad pictures if they do not fit (see `prepare`).
 
     Args:
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
@@ -70,27 +77,33 @@ def read_good(
     if not read:
         raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
     size = size or working_size([_size(picture) for _, picture in read], short_side)
-    channels = max(picture.shape[2] for _, picture in read)
-    channels = 3 if channels == 4 else channels  # alpha is dropped
+    kinds = Counter(_kind(picture) for _, picture in read)
+    usual = max(kinds, key=lambda kind: (kinds[kind], kind))
+    channels, levels = usual[0], measure_levels([picture for _, picture in read if _kind(picture) == usual])
     usable, prepared = [], []
     for name, picture in read:
         try:
-            prepared.append(prepare(picture, size, channels))
+            prepared.append(prepare(picture, size, channels, levels))
             usable.append((name, picture))
         except SclviError as error:
             leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
     alignment = measure_alignment(images) if align else Alignment.none(size)
-    brought = [alignment.bring(picture, channels) for _, picture in usable]
+    brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
     known = [
         TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
     ]
-    return GoodPictures(images, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
+    return GoodPictures(images, levels, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
 
 
 def _size(picture: Picture) -> tuple[int, int]:
     return picture.shape[0], picture.shape[1]
+
+
+def _kind(picture: Picture) -> tuple[int, bool]:
+    """Channels, and whether the numbers are float."""
+    return picture.shape[2], picture.dtype.kind == "f"
 
 
 def _try_read(numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:

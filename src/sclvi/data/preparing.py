@@ -7,9 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from sclvi.data.reading import MIN_SIDE
+from sclvi.data.arrays import Picture
+from sclvi.data.levels import Levels
 from sclvi.errors import SclviError
 
 _SMALLEST, _LARGEST = (
@@ -30,59 +31,34 @@ def scale_to_unit(picture: NDArray[Any]) -> NDArray[np.float32]:
     return unit
 
 
-def prepare(picture: NDArray[Any], size: tuple[int, int], channels: int) -> torch.Tensor:
+def prepare(picture: Picture, size: tuple[int, int], channels: int, levels: Levels | None = None) -> torch.Tensor:
     """Fit a picture to a model.
 
-    picture: H x W x C, uint8, uint16 or float32. size: (height, width). Returns channels x height x width float32, 0..1
-    (float pictures: as they are), contiguous, sharing no memory with the picture. Sides that shrink are averaged over
-    areas, sides that grow are interpolated. Raises SclviError where the channels do not fit (see fit_channels).
+    picture: H x W x C. size: (height, width). Returns channels x height x width float32, contiguous, sharing no memory
+    with the picture; by `levels`, or without them 0..1 (float pictures: as they are). Sides that shrink are averaged
+    over areas, sides that grow are interpolated. Raises SclviError where the channels (see `fit_channels`) or the kind
+    of numbers (see `Levels`) do not fit.
     """
-    resized = _resize(fit_channels(picture, channels), size)
-    if resized.shape[2] < channels:
-        resized = np.repeat(resized, channels, axis=2)
-    return torch.from_numpy(np.ascontiguousarray(scale_to_unit(resized).transpose(2, 0, 1)))
+    fitting = fit_channels(picture, channels)
+    if levels is not None:
+        levels.check(picture)
+    unit = scale_to_unit(_resize(fitting, size))
+    if levels is not None:
+        unit = levels.apply(unit)
+    return torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))
 
 
-def fit_channels(picture: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Drop the channels that a model does not need; H x W x C -> H x W x channels, or x 1 where grey is to be repeated.
+def fit_channels(picture: Picture, channels: int) -> Picture:
+    """H x W x C -> H x W x channels; raises SclviError where that would take or invent something.
 
-    RGBA loses its alpha for an RGB model, RGB whose three channels are equal becomes grey for a grey one.
-    Raises SclviError for any other difference.
+    RGB whose three channels are equal is a grey picture in another form, and becomes grey for a grey model.
     """
     has = picture.shape[2]
-    if has == channels or (has == 1 and channels == 3):
+    if has == channels:
         return picture
-    if has == 4 and channels == 3:
-        return picture[..., :3]
     if has == 3 and channels == 1 and (picture[..., :1] == picture[..., 1:]).all():
         return picture[..., :1]
-    raise SclviError(f"has {has} channels, the model was trained on {channels}")
-
-
-def as_picture(array: ArrayLike) -> NDArray[Any]:
-    """Check a user's array and give it a picture's form.
-
-    array: H x W or H x W x C; uint8, uint16, float32, float64 (-> float32), bool (-> 0 and 255). Returns H x W x C
-    uint8, uint16 or float32 in the machine's byte order; may share the array's memory. Raises SclviError for another
-    shape or type, a side under MIN_SIDE, NaN or infinity.
-    """
-    picture = np.asarray(array)
-    if picture.ndim == 2:
-        picture = picture[..., None]
-    if picture.ndim != 3 or min(picture.shape[:2]) < MIN_SIDE or picture.shape[2] == 0:
-        shape = " x ".join(map(str, np.shape(array))) or "a single number"
-        raise SclviError(f"array is {shape}; height x width (x channels) is needed, both sides at least {MIN_SIDE}")
-    if picture.dtype == np.bool_:
-        return picture.astype(np.uint8) * np.uint8(255)
-    if picture.dtype.kind + str(picture.dtype.itemsize) in ("u1", "u2"):
-        return picture.astype(picture.dtype.newbyteorder("="), copy=False)
-    if picture.dtype.kind + str(picture.dtype.itemsize) not in ("f4", "f8"):
-        raise SclviError(f"array holds {picture.dtype}; uint8, uint16, float32, float64 or bool is needed")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
-        picture = picture.astype(np.float32, copy=False)
-    if not np.isfinite(picture).all():
-        raise SclviError("array holds NaN or infinite values")
-    return picture
+    raise SclviError(f"has {has} channel{'' if has == 1 else 's'}, the model is trained on {channels}")
 
 
 def working_size(sizes: Sequence[tuple[int, int]], short_side: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Reading: one picture file into one array, or one line that says why not.
 
-Pillow decodes; OpenCV decodes 16-bit and float pictures, which Pillow would cut down to 8 bits or refuse.
+Pillow decodes; OpenCV decodes 16-bit and float pictures, which Pillow would cut down to 8 bits or refuse; tifffile
+decodes TIFF with channels that neither knows. No channel is made or lost, but for what a file itself declares as alpha.
 The header is judged before anything is decoded, so that a picture that is too big costs no memory.
 """
 
@@ -21,35 +22,35 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from sclvi.errors import PictureError
+from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, Picture, as_picture
+from sclvi.data.planes import decode_planes
+from sclvi.errors import PictureError, SclviError
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-MAX_PIXELS = 100_000_000
-MIN_SIDE = 16
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
 
 _BROKEN = "is damaged or cut short"
 _UNSIGNED, _FLOAT = 1, 3  # TIFF's SampleFormat
+_ALPHA = (1, 2)  # of TIFF's ExtraSamples, associated and not; 0 says that a channel is there, but not what it is
+_MAX_VALUES = 4 * MAX_PIXELS  # of all channels together
 _ORIENTATION = 0x0112
 _QUIET = threading.RLock()
 
 
-class _Refused(Exception):
-    """Why a picture is refused, without its path."""
+def read_picture(path: Path) -> Picture:
+    """Read a PNG, JPEG, BMP or TIFF file, the right way up, or an array that NumPy saved.
 
-
-def read_picture(path: Path) -> NDArray[Any]:
-    """Read a PNG, JPEG, BMP or TIFF file, the right way up.
-
-    Returns H x W x C: uint8, uint16 or float32 (float TIFF, values as they are); C is 1 (grey), 3 (RGB) or 4 (RGBA).
-    Palette and CMYK become RGB, 1 bit becomes 0 and 255, grey loses its alpha. H and W are at least MIN_SIDE, their
-    product at most MAX_PIXELS. Raises PictureError, one line that starts with the path, for whatever cannot be read so.
+    Returns H x W x C: uint8, uint16 or float32 (values as they are), C from 1 to MAX_CHANNELS. Alpha that the file
+    declares as such is dropped; a fourth channel of a TIFF that is not declared alpha stays. One-channel pages of
+    a TIFF are the channels of one picture. Palette and CMYK become RGB, 1 bit becomes 0 and 255; arrays as of
+    `as_picture`. H and W are at least MIN_SIDE, their product at most MAX_PIXELS. Raises PictureError, one line that
+    starts with the path, for whatever cannot be read so.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe or a device would be read without end
             _refuse("is not a file")
         with path.open("rb") as file:
             picture = _decode(file)
-    except _Refused as reason:
+    except SclviError as reason:
         problem = str(reason)
     except FileNotFoundError:
         problem = "does not exist"
@@ -88,7 +89,9 @@ def _decode(file: BinaryIO) -> NDArray[Any]:
         bitmap = BmpImageFile(file)
         _check_size(*bitmap.size)
         return _pixels(bitmap)
-    _refuse("is not a PNG, JPEG, BMP or TIFF picture")
+    if start.startswith(b"\x93NUMPY"):
+        return _decode_npy(file)
+    _refuse("is not a PNG, JPEG, BMP or TIFF picture, nor a NumPy array")
 
 
 def _decode_png(file: BinaryIO, start: bytes) -> NDArray[Any]:
@@ -102,7 +105,7 @@ def _decode_png(file: BinaryIO, start: bytes) -> NDArray[Any]:
         png = PngImageFile(file)
     depth, colour = start[24], start[25]
     if depth == 16:
-        channels = {0: 1, 2: 3, 4: 1, 6: 4}[colour]
+        channels = {0: 1, 2: 3, 4: 1, 6: 3}[colour]
         file.seek(0)
         picture = _decode_deep(file.read())[..., :channels]
     else:
@@ -122,27 +125,52 @@ class _TiffHeader:
     channels: int
     colour: int  # PhotometricInterpretation: 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK
     planar: bool
-    unused_fourth: bool
+    extra: tuple[int, ...]  # ExtraSamples: what the last channels are
+    orientation: int
     end: int  # the last byte of the pixels is before this
     frames: int
 
+    @property
+    def deep(self) -> bool:
+        return self.kind == _FLOAT or self.bits == 16
 
-def _decode_tiff(file: BinaryIO) -> NDArray[Any]:
+    @property
+    def ordinary(self) -> bool:
+        """Grey or RGB on one page, perhaps with alpha: what Pillow, and OpenCV where it is deep, decode rightly."""
+        colours = 3 if self.colour == 2 else 1
+        one_alpha_at_most = self.extra == () or (len(self.extra) == 1 and self.extra[0] in _ALPHA)
+        if self.frames > 1 or self.channels != colours + len(self.extra) or not one_alpha_at_most:
+            return False
+        if self.channels == 2:
+            return not (self.deep or self.planar)
+        return not (self.deep and self.planar and self.channels > 1)
+
+
+def _decode_tiff(file: BinaryIO) -> Picture:
     try:
         with _quiet():
             header = _tiff_header(file)
     except KeyError as tag:
-        raise _Refused(f"{_BROKEN} (its TIFF tag {tag} is missing)") from None
-    _check_size(header.width, header.height)
-    _check_frames(header.frames)
+        raise SclviError(f"{_BROKEN} (its TIFF tag {tag} is missing)") from None
+    plain = header.colour in (0, 1, 2)
+    channels = header.channels * header.frames
+    _check_size(header.width, header.height, channels)
+    if header.channels > 1 or not plain:
+        _check_frames(header.frames)
+    if channels > MAX_CHANNELS:
+        _refuse(f"has {channels} channels; at most {MAX_CHANNELS} are read")
     if header.end > file.seek(0, 2):  # seen here, before libtiff prints about it on stderr
         _refuse(f"{_BROKEN} (its pixels end after the file)")
     file.seek(0)
     if not ((header.kind == _UNSIGNED and header.bits <= 16) or (header.kind == _FLOAT and header.bits in (32, 64))):
         kind = {_UNSIGNED: "unsigned", 2: "signed", _FLOAT: "float"}.get(header.kind, "undefined")
         _refuse(f"holds {header.bits}-bit {kind} numbers; unsigned 8 and 16 bit and 32-bit float are read")
-    if header.kind == _FLOAT or (header.bits == 16 and header.colour in (0, 1, 2)):
-        return _decode_deep_tiff(file, header)
+    if plain and not header.ordinary:
+        return _finite(_decode_planes(file, header))
+    if plain and header.deep:
+        return _finite(_decode_deep_tiff(file, header))
+    if header.kind == _FLOAT:
+        _refuse(f"is a kind of TIFF that is not read (float of colour space {header.colour})")
     with _quiet():
         return _pixels(TiffImageFile(file))  # Pillow itself turns a TIFF upright
 
@@ -172,30 +200,53 @@ def _tiff_header(file: BinaryIO) -> _TiffHeader:
         channels=int(tags.get(277, 1)),
         colour=int(tags.get(262, 1)),
         planar=tags.get(284, 1) == 2,
-        unused_fourth=tags.get(338, ()) == (0,),
+        extra=tuple(tags.get(338, ())),
+        orientation=int(tags.get(274, 1)),
         end=max(offset + count for offset, count in zip(offsets, counts or [0] * len(offsets), strict=True)),
         frames=len(seen) - 1,
     )
 
 
-def _decode_deep_tiff(file: BinaryIO, header: _TiffHeader) -> NDArray[Any]:
-    """Decode 16-bit and float TIFF, H x W x C uint16 or float32."""
-    if header.channels not in (1, 3, 4):
-        _refuse(f"has {header.channels} channels of {header.bits} bits; 1, 3 or 4 are read")
-    if header.planar and header.channels > 1:  # OpenCV would mix the planes up without a word
-        _refuse(f"keeps its {header.bits}-bit channels in separate planes; save it with interleaved channels")
+def _decode_planes(file: BinaryIO, header: _TiffHeader) -> Picture:
+    colours = header.channels - len(header.extra)
+    if colours < 1:
+        _refuse(f"{_BROKEN} (it declares {len(header.extra)} of its {header.channels} channels as extra)")
+    picture = decode_planes(file, header.frames)
+    alpha = [colours + place for place, meaning in enumerate(header.extra) if meaning in _ALPHA]
+    picture = np.delete(picture, alpha, axis=2)
+    if header.colour == 0 and header.kind == _UNSIGNED:
+        picture = np.iinfo(picture.dtype).max - picture
+    return _upright(picture, header.orientation)
+
+
+def _decode_deep_tiff(file: BinaryIO, header: _TiffHeader) -> Picture:
+    """Decode 16-bit and float grey, RGB and RGBA."""
     picture = _decode_deep(file.read())
-    if header.channels == 4 and header.unused_fourth:
-        picture = np.ascontiguousarray(picture[..., :3])
-    if picture.shape[2] > header.channels or picture.dtype.kind not in "uf":
+    if picture.shape[2] != header.channels or picture.dtype.kind not in "uf":
         _refuse(f"is a kind of TIFF that is not read ({header.channels} channels of {header.bits} bits)")
-    if header.kind == _UNSIGNED:
-        return 65535 - picture if header.colour == 0 else picture
+    picture = np.ascontiguousarray(picture[..., :3])
+    return 65535 - picture if header.colour == 0 and header.kind == _UNSIGNED else picture
+
+
+def _finite(picture: Picture) -> Picture:
+    """Float as float32."""
+    if picture.dtype.kind != "f":
+        return picture
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
-        picture = picture.astype(np.float32)
+        picture = picture.astype(np.float32, copy=False)
     if not np.isfinite(picture).all():
         _refuse("holds NaN or infinite values")
     return picture
+
+
+def _decode_npy(file: BinaryIO) -> Picture:
+    try:
+        stored = np.load(file.name, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise SclviError(f"{_BROKEN}, or holds other things than numbers ({_one_line(error)})") from None
+    if stored.ndim in (2, 3):
+        _check_big(stored.shape[1], stored.shape[0], stored.shape[2] if stored.ndim == 3 else 1)
+    return np.array(as_picture(stored), order="C")
 
 
 def _decode_deep(data: bytes) -> NDArray[Any]:
@@ -209,7 +260,7 @@ def _decode_deep(data: bytes) -> NDArray[Any]:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
-            raise _Refused(f"{_BROKEN} ({_one_line(error)})") from None
+            raise SclviError(f"{_BROKEN} ({_one_line(error)})") from None
         finally:
             cv2.utils.logging.setLogLevel(level)
     if decoded is None:
@@ -227,9 +278,9 @@ def _pixels(image: Image) -> NDArray[Any]:
         image = image.convert("RGB")
     elif image.mode in ("1", "LA", "La"):
         image = image.convert("L")
-    elif image.mode in ("CMYK", "YCbCr", "HSV", "RGBX", "RGBa"):
+    elif image.mode in ("RGBA", "CMYK", "YCbCr", "HSV", "RGBX", "RGBa"):
         image = image.convert("RGB")
-    elif image.mode not in ("L", "RGB", "RGBA") and not image.mode.startswith("I;16"):
+    elif image.mode not in ("L", "RGB") and not image.mode.startswith("I;16"):
         _refuse(f"holds pixels of a kind that is not read ({image.mode})")
     picture = np.array(image)
     picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)
@@ -255,13 +306,21 @@ def _upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(picture)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        millions = width * height / 1e6
-        most = MAX_PIXELS // 10**6
-        _refuse(f"is too big: {width} x {height} = {millions:.1f} million pixels; at most {most} million are read")
+def _check_size(width: int, height: int, channels: int = 1) -> None:
+    _check_big(width, height, channels)
     if min(width, height) < MIN_SIDE:
         _refuse(f"is too small: {width} x {height} pixels; each side needs at least {MIN_SIDE}")
+
+
+def _check_big(width: int, height: int, channels: int) -> None:
+    for what, count, most in (
+        (f"{width} x {height}", width * height, MAX_PIXELS),
+        (f"{width} x {height} x {channels}", width * height * channels, _MAX_VALUES),
+    ):
+        if count > most:
+            unit = "pixels" if most == MAX_PIXELS else "numbers"
+            millions = f"{count / 1e6:.1f} million {unit}; at most {most // 10**6} million are read"
+            _refuse(f"is too big: {what} = {millions}")
 
 
 def _check_frames(frames: int) -> None:
@@ -282,4 +341,4 @@ def _one_line(error: Exception) -> str:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise _Refused(why)
+    raise SclviError(why)

@@ -1,15 +1,12 @@
 """Where a picture comes from: a file, or an array of the caller's."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sclvi.data.preparing import as_picture
+from sclvi.data.arrays import Picture, as_picture
 from sclvi.data.reading import read_picture
 
-Picture = NDArray[Any]  # H x W x C as read: uint8, uint16 or float32
 Source = str | Path | Picture
 
 

@@ -90,6 +90,7 @@ class ResultsFolder:
         record = to_record(inspection)
         known = self._files.pop(inspection.image, None)
         record["file"] = known or _file_record(Path(inspection.image))
+        record["channels"] = picture.shape[2]
         record["overlay"] = overlay
         self._append(to_line(record))
         self._remember(record)

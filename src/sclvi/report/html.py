@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sclvi.report.heat import FAINTEST
 from sclvi.report.histogram import Histogram, histogram
 from sclvi.report.overlay import number_text
+from sclvi.report.picture import shown_channels
 from sclvi.report.records import Record, Skipped
 from sclvi.report.thumbnail import thumbnail
 
@@ -64,6 +65,7 @@ def render_report(
         model=model,
         threshold=threshold,
         plot=_plot(worst_first, threshold),
+        shown=shown_channels(max((record.get("channels", 1) for record in records), default=1)),
         few=_FEW_DEFECTS,
         faintest=FAINTEST,
         made=(made or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),

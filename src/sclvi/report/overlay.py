@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sclvi.decision.inspection import Defect, Inspection
 from sclvi.report.heat import COLOURS, FAINTEST, HOTTEST, lay_heat
-from sclvi.report.picture import drawn_size, to_drawn_rgb
+from sclvi.report.picture import drawn_size, shown_channels, to_drawn_rgb
 
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom; the last two outside
 
@@ -27,7 +27,7 @@ def draw_overlay(picture: NDArray[np.generic], inspection: Inspection) -> NDArra
     threshold on every picture. Boxes are numbered in the order of `inspection.defects`, with their severity.
 
     Args:
-        picture: H x W x C uint8, uint16 or float 0..1, in original size.
+        picture: H x W x C uint8, uint16 or float, in original size; the strip says which channels are shown if not all.
         inspection: of this picture.
 
     Returns:
@@ -42,7 +42,8 @@ def draw_overlay(picture: NDArray[np.generic], inspection: Inspection) -> NDArra
     rgb = lay_heat(to_drawn_rgb(picture), inspection.anomaly_map, inspection.pixel_threshold)
     drawn = Image.fromarray(rgb)
     _draw_defects(drawn, inspection)
-    strip = _strip(max(drawn.width, _LEAST_STRIP), _text_size(drawn.size), inspection)
+    shown = shown_channels(picture.shape[2]) if picture.ndim == 3 else ""
+    strip = _strip(max(drawn.width, _LEAST_STRIP), _text_size(drawn.size), inspection, shown)
     canvas = Image.new("RGB", (strip.width, drawn.height + strip.height), _GROUND)
     canvas.paste(drawn, (0, 0))
     canvas.paste(strip, (0, drawn.height))
@@ -130,13 +131,15 @@ def _extent(
     return round(draw.textlength(text, font)), round(bottom + top)
 
 
-def _strip(width: int, text_size: int, inspection: Inspection) -> Image.Image:
-    """Verdict as mark, word and colour, score and threshold, and the scale of the heat where there is room."""
+def _strip(width: int, text_size: int, inspection: Inspection, shown: str) -> Image.Image:
+    """Verdict as mark, word and colour, score and threshold, what is shown; heat's scale where there is room."""
     height = round(text_size * 2.1)
     strip = Image.new("RGB", (width, height), VERDICT_COLOURS[inspection.verdict])
     draw = ImageDraw.Draw(strip)
     word = inspection.verdict.upper()
     rest = f"score {number_text(inspection.score)} / threshold {number_text(inspection.threshold)}"
+    if shown:
+        rest += f"  ·  shows {shown}"
     gap = text_size
     while text_size > 8 and gap * 5 + draw.textlength(word + rest, _font(text_size)) > width:
         text_size -= 1

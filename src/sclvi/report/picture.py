@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 SMALLEST_SIDE = 512  # longer side of a drawn picture: below this, boxes and their numbers would hide the part
 LARGEST_SIDE = 1600  # above this, a folder of overlays outgrows the pictures themselves
 _LEAST_SPAN = 256  # grey levels of a 16-bit picture; stretching less would show the noise of the camera
+_LEAST_SHARE = 0.1  # of 0..1 that a float picture spans if that is its scale
 
 
 def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -22,13 +23,20 @@ def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
+def shown_channels(channels: int) -> str:
+    """Which channels `to_drawn_rgb` shows of so many, in words; empty where it shows them all."""
+    if channels in (1, 3):
+        return ""
+    return "channel 1 of 2" if channels == 2 else f"channels 1-3 of {channels}"
+
+
 def to_drawn_rgb(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
     """The picture as drawn.
 
     Args:
         picture: H x W x C (or H x W) uint8, uint16 (stretched over its own range: cameras rarely fill 16 bits) or
-            float 0..1 (clipped; not a number becomes 0). One or two channels are shown as grey from the first, more as
-            RGB from the first three.
+            float (as it is where it lies in 0..1 and spans a tenth of that, else each channel over its own range; not
+            a number becomes 0). One or two channels are shown as grey from the first, more as RGB from the first three.
 
     Returns:
         h x w x 3 uint8 RGB, with (h, w) = `drawn_size((H, W))`; the same pixels where no resizing is needed.
@@ -66,7 +74,14 @@ def _to_eight_bit(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
         low, high = np.percentile(values, (0.1, 99.9))  # a hot pixel does not darken the rest
         unit = (values - low) / max(high - low, _LEAST_SPAN)
     elif picture.dtype.kind == "f":
-        unit = np.nan_to_num(picture.astype(np.float32), nan=0.0)
+        unit = _float_to_unit(np.nan_to_num(picture.astype(np.float32), nan=0.0))
     else:
         raise ValueError(f"a picture is uint8, uint16 or float, not {picture.dtype}")
     return np.asarray(np.rint(unit.clip(0, 1) * 255), np.uint8)
+
+
+def _float_to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    if values.min() >= 0 and np.ptp(values) >= _LEAST_SHARE and values.max() <= 1:
+        return values
+    low, high = np.percentile(values, (0.1, 99.9), axis=(0, 1))
+    return np.asarray((values - low) / np.maximum(high - low, np.finfo(np.float32).tiny), np.float32)

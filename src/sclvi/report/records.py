@@ -65,6 +65,7 @@ class Record(TypedDict):
     model: str
     milliseconds: float | None
     file: NotRequired[FileRecord | None]  # null for pictures that are no file
+    channels: NotRequired[int]  # of the picture
     overlay: NotRequired[str]  # path inside the results folder, with forward slashes
 
 

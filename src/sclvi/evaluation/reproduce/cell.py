@@ -58,7 +58,8 @@ def measure_cell(
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), None, settings)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
     for item in track(items, "scoring", len(items), progress):
-        image = light(prepare(read_picture(item.path), good.alignment.size, good.channels)[None])
+        picture = prepare(read_picture(item.path), good.alignment.size, good.channels, good.levels)
+        image = light(picture[None])
         for scoring, scored in score_in_ways(inspector, image, scorings).items():
             maps[scoring].append(scored[0])
     figures = {
