@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.layouts import find_layout
 from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
@@ -25,6 +26,7 @@ class TrainingPicture:
     name: str
     size: tuple[int, int]  # (height, width), original px
     pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
+    appearance: Appearance = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def read_good(
     brought = [alignment.bring(picture, channels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
     known = [
-        TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
+        TrainingPicture(name, _size(picture), pose, measure_appearance(image))
+        for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
     ]
     return GoodPictures(images, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
 
