@@ -60,16 +60,18 @@ def find_drift(
         seed: of the draws between equal ranks.
     """
     limit = math.log(len(good) / rate)
+    runs = {statistic: [picture[statistic] for picture in seen] for statistic in good}
+    p_values = [
+        conformal_p_values(good[statistic], values, np.random.default_rng((seed, number)))
+        for number, (statistic, values) in enumerate(runs.items())
+    ]
     changes = []
-    for number, (statistic, usual) in enumerate(good.items()):
-        values = [picture[statistic] for picture in seen]
-        draws = np.random.default_rng((seed, number))
-        capital, leaning = bet(conformal_p_values(usual, values, draws))
+    for (statistic, values), capital, leaning in zip(runs.items(), *bet(p_values), strict=True):
         if (capital >= limit).any():
             noticed = 1 + int((capital >= limit).argmax())
-            recent = values[max(0, noticed - _RECENT) : noticed]
-            higher = bool(leaning[noticed - 1] > 0)
-            changes.append(Change(statistic, higher, noticed, float(np.median(usual)), float(np.median(recent))))
+            recent = float(np.median(values[max(0, noticed - _RECENT) : noticed]))
+            usual = float(np.median(good[statistic]))
+            changes.append(Change(statistic, bool(leaning[noticed - 1] > 0), noticed, usual, recent))
     changes.sort(key=lambda change: change.noticed)
     return Drift(tuple(changes), len(seen), _fewest(limit), rate)
 
