@@ -5,8 +5,8 @@
 Only what pictures look like is watched, not their scores, so that nothing need be trained. In each run fifty good
 training pictures are held out; the others are known. Rows of benchmarks/results/drift.csv:
 
-- a change: `undisturbed` pictures come first, then the `changed` held-out ones. Where there are undisturbed pictures they
-  and the known ones are both drawn with replacement from those not held out, so that they are exchangeable.
+- a change: `undisturbed` pictures come first, then the `changed` held-out ones. Where there are undisturbed pictures
+  they and the known ones are both drawn with replacement from those not held out, so that they are exchangeable.
 - "none", 50 undisturbed: the held-out pictures as they are.
 - "none", 10,000 undisturbed: these and the known ones are drawn, with replacement, from all.
 - "another day": the good test pictures, which in some categories were taken under other light.
