@@ -122,8 +122,9 @@ class Model:
         name = source_name(number, image)
         try:
             picture = read_source(image)
-            appearance = measure_appearance(prepare(picture, self.size, self.channels))
-            return _Loaded(name, picture, *self.alignment.bring(picture, self.channels), appearance)
+            aligned, pose = self.alignment.bring(picture, self.channels)
+            upright = prepare(picture, self.size, self.channels) if self.alignment.changes else aligned
+            return _Loaded(name, picture, aligned, pose, measure_appearance(upright))
         except SclviError as error:
             message = str(error)
             return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))

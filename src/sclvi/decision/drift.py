@@ -100,8 +100,8 @@ def bet(p_values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     A bet e multiplies its share of the capital by 1 + e (p - 1/2), which is 1 on average for uniform p; after each
     picture a share _JUMP of all capital is spread evenly over the bets. One picture at most doubles the capital, and
-    bets as large as these lose against p that are nearly uniform: neither far outliers in one of twenty pictures, such
-    as defects, nor a shift too small to matter raise an alarm.
+    bets as large as these lose where p is nearly uniform: far outliers in one of twenty pictures, such as defects,
+    raise no alarm.
 
     Args:
         p_values: ... x T, in 0..1.
