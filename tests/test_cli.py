@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from parts import SIDE, defective_part, good_part
 from PIL import Image
@@ -217,3 +218,47 @@ def test_the_papers_preset_is_told_its_cost_first_and_takes_size_and_fusion(sclv
     sclvi("train", category, *options, "--size", "128")
     sclvi("train", category, *options, "--size", "320x192")
     assert [(settings.size, settings.short_side) for settings in asked[1:]] == [(None, 128), ((192, 320), 256)]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A model of forty parts, enough to see a change of the light by."""
+    root = tmp_path_factory.mktemp("many")
+    (root / "good").mkdir()
+    for number in range(40):
+        Image.fromarray(good_part(number)).save(root / "good" / f"{number:03}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sclvi", "train", str(root / "good"), "--out", str(root / "m.sclvi"), *TRAIN])
+        with pytest.raises(SystemExit):
+            cli.run()
+    return root / "m.sclvi"
+
+
+def take_pictures(folder, numbers, gain=1.0):
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        Image.fromarray((good_part(number) * gain).astype(np.uint8)).save(folder / f"{number:03}.png")
+
+
+def test_fail_on_drift(sclvi, watched, tmp_path):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    take_pictures(pictures, range(100, 110))
+    command = ("inspect", watched, pictures, "--out", out, "--fail-on-drift")
+    code, said, _ = sclvi(*command)
+    assert code == 0 and "10 pictures cannot show" in said
+    take_pictures(pictures, range(110, 130))
+    code, said, _ = sclvi(*command)
+    assert code == 0 and "no sign in 30 pictures" in said
+    assert "no sign in 30 pictures" in (out / "report.html").read_text().lower()
+
+    take_pictures(pictures, range(130, 170), gain=0.7)
+    code, said, _ = sclvi(*command)  # the thirty done before are counted, too
+    assert code == 4 and "30 of them done before" in said
+    assert "the camera or the light changed since training: darker (level " in said
+    told = json.loads((out / "drift.json").read_text())
+    assert told["drifted"] and told["pictures"] == 70
+    (darker,) = (one for one in told["changes"] if one["statistic"] == "level")
+    assert 30 < darker["noticed_after"] <= 70 and darker["now"] < darker["usual"]
+    assert "darker (level " in (out / "report.html").read_text()
+    assert sclvi(*command[:-1])[0] == 0  # told, but no failure unless asked for
+    assert sclvi(*command, "--quiet")[:2] == (4, "")

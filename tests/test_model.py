@@ -230,3 +230,24 @@ def test_nearest_item_alone_is_the_affinity_of_one_item():
     nearest = sclvi.train(parts, SETTINGS.model_copy(update={"fusion": "nearest"}))
     (a,), (b,) = one.inspect([defective_part(3)]), nearest.inspect([defective_part(3)])
     np.testing.assert_allclose(a.anomaly_map, b.anomaly_map, rtol=1e-5)
+
+
+def test_appearance_is_measured_before_alignment_alike_in_training_and_inspection(tmp_path):
+    # a part in calm background, which is cut away: where it lies still shows in the appearance
+    def part(number, column):
+        picture = np.full((SIDE, SIDE, 3), 60, np.uint8)
+        picture[40:80, column : column + 40] = good_part(number)[:40, :40]
+        return picture
+
+    parts = [part(number, 30) for number in range(6)]
+    aligning = sclvi.train(parts, SETTINGS)
+    assert aligning.alignment.changes
+    sclvi.save(aligning, tmp_path / "part.sclvi")
+    loaded = sclvi.load(tmp_path / "part.sclvi")
+    for inspection, known in zip(loaded.inspect(parts), loaded.pictures, strict=True):
+        assert inspection.appearance == known.appearance
+    (moved,) = loaded.inspect([part(0, 46)])
+    assert moved.appearance["across"] - loaded.pictures[0].appearance["across"] == pytest.approx(16 / SIDE, abs=0.02)
+    statistics = loaded.good_statistics
+    assert statistics["score"] == aligning.calibration.scores
+    assert {len(values) for name, values in statistics.items() if name != "score"} == {6}

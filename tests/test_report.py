@@ -36,7 +36,16 @@ def picture_of(size: tuple[int, int], channels: int = 3, seed: int = 0) -> np.nd
 def inspection_of(image: Path | str = "a.png", size: tuple[int, int] = (60, 80), **changes: object) -> Inspection:
     defect = Defect(Box(10, 20, 8, 6), 40, 2.5, 1.7, 2.5, NearestGood("good.png", Box(3, 4, 32, 32), 0.1 + 0.2))
     inspection = Inspection(
-        str(image), size, 1 / 3 + 2, 1.1, 1.0, (defect,), np.full((16, 16), 0.2, np.float32), MODEL, 12.5
+        str(image),
+        size,
+        1 / 3 + 2,
+        1.1,
+        1.0,
+        (defect,),
+        np.full((16, 16), 0.2, np.float32),
+        MODEL,
+        12.5,
+        {"level": 0.4},
     )
     return replace(inspection, **changes)
 

@@ -27,6 +27,7 @@ class Exit(IntEnum):
     SKIPPED = 1  # done, but something had to be left out
     ERROR = 2
     DEFECT = 3  # with --fail-on-defect
+    DRIFT = 4  # with --fail-on-drift; before DEFECT, whose verdicts it puts in doubt
     INTERRUPTED = 130
 
 
@@ -74,7 +75,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Visual inspection that learns from good pictures alone, offline. Start with: sclvi demo",
-    epilog="Exit codes: 0 done, 1 done but something was skipped, 2 error, 3 defect found (with --fail-on-defect).",
+    epilog="Exit codes: 0 done, 1 done but something was skipped, 2 error, 3 defect found (with --fail-on-defect), "
+    "4 camera or light changed (with --fail-on-drift).",
 )
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no summary.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
@@ -159,15 +161,19 @@ def inspect(
         "inspection"
     ),
     fail_on_defect: Annotated[bool, typer.Option(help="Exit with code 3 when a defect is found.")] = False,
+    fail_on_drift: Annotated[
+        bool, typer.Option(help="Exit with code 4 when the camera or the light changed since training.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Say for each picture whether the part is good and where the defects are.
 
-    Writes overlays/, results.jsonl, results.csv and report.html.
+    Writes overlays/, results.jsonl, results.csv, drift.json and report.html.
     """
     from sclvi.data.layouts import expand_pictures
     from sclvi.inspect_folder import inspect_folder
     from sclvi.model_file import load
+    from sclvi.report.drift import drift_line
 
     loaded = load(model)
     skipped = Skipped()
@@ -177,9 +183,12 @@ def inspect(
         done_before = f", {summary.done_before} of them done before" if summary.done_before else ""
         output.print(
             f"{summary.good} good, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
+            f"{drift_line(summary.drift)}\n"
             f"report: {summary.report.resolve()}"
         )
     _exit_if_skipped(skipped)
+    if fail_on_drift and summary.drift.changes:
+        raise typer.Exit(Exit.DRIFT)
     if fail_on_defect and summary.defective:
         raise typer.Exit(Exit.DEFECT)
 

@@ -1,13 +1,16 @@
 """Inspecting pictures into a results folder that can be interrupted and taken up again."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sclvi.decision.drift import SCORE, Drift, find_drift
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 from sclvi.report.folder import ResultsFolder
+from sclvi.report.records import Record
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Summary:
     defective: int
     done_before: int  # of these, by an earlier run
     report: Path
+    drift: Drift
 
 
 def inspect_folder(
@@ -26,6 +30,7 @@ def inspect_folder(
     """Inspect pictures and write overlays, records and the report to `out`.
 
     Pictures that the same model has inspected there before, and that have not changed since, are not done again.
+    Drift is looked for in all the pictures asked for, in that order, whichever run inspected them.
 
     Raises:
         SclviError: `out` cannot be written; or a bad picture without `on_skip`.
@@ -39,5 +44,14 @@ def inspect_folder(
 
     for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
         folder.add(inspection, picture)
-    verdicts = [folder.verdict(picture) for picture in pictures]
-    return Summary(verdicts.count("good"), verdicts.count("defective"), len(pictures) - len(waiting), folder.finish())
+    records = [record for picture in pictures if (record := folder.record(picture)) is not None]
+    drift = find_drift(model.good_statistics, [_statistics(record) for record in records])
+    defective = sum(record["verdict"] == "defective" for record in records)
+    done_before = len(pictures) - len(waiting)
+    return Summary(len(records) - defective, defective, done_before, folder.finish(drift), drift)
+
+
+def _statistics(record: Record) -> dict[str, float]:
+    """What is watched of one picture; a score that is no number counts as the highest."""
+    score = record["score"]
+    return {**record["appearance"], SCORE: math.inf if score is None else score}

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment
+from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.pose import Affine
+from sclvi.data.preparing import prepare
 from sclvi.data.sources import Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box
+from sclvi.decision.drift import SCORE
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
 from sclvi.errors import OnSkip, SclviError, leave_out
@@ -61,6 +64,13 @@ class Model:
     def threshold(self) -> float:
         """Image score above which a part is defective."""
         return self.calibration.threshold.value
+
+    @property
+    def good_statistics(self) -> dict[str, tuple[float, ...]]:
+        """What drift is found against: each statistic of the good pictures, the score of those set aside."""
+        names = self.pictures[0].appearance
+        watched = {name: tuple(picture.appearance[name] for picture in self.pictures) for name in names}
+        return {**watched, SCORE: self.calibration.scores}
 
     def inspect(self, images: Iterable[Source], on_skip: OnSkip | None = None) -> Iterator[Inspection]:
         """Inspect pictures, in order, reading ahead in threads.
@@ -115,7 +125,9 @@ class Model:
         name = source_name(number, image)
         try:
             picture = read_source(image)
-            return _Loaded(name, picture, *self.alignment.bring(picture, self.channels, self.levels))
+            aligned, pose = self.alignment.bring(picture, self.channels, self.levels)
+            upright = prepare(picture, self.size, self.channels, self.levels) if self.alignment.changes else aligned
+            return _Loaded(name, picture, aligned, pose, measure_appearance(upright))
         except SclviError as error:
             message = str(error)
             return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))
@@ -146,6 +158,7 @@ class Model:
                     anomaly_map=anomaly_map,
                     model=self.fingerprint,
                     milliseconds=milliseconds,
+                    appearance=loaded.appearance,
                 ),
                 loaded.picture,
             )
@@ -189,6 +202,7 @@ class _Loaded:
     picture: Picture
     aligned: Tensor  # C x h x w, 0..1
     pose: Affine
+    appearance: Appearance
 
 
 @dataclass(frozen=True)

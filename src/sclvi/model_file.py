@@ -78,7 +78,9 @@ def save(model: Model, path: Path) -> None:
             }
             for memory in model.inspector.memories
         ],
-        "pictures": [{"name": picture.name, "size": picture.size} for picture in model.pictures],
+        "pictures": [
+            {"name": picture.name, "size": picture.size, "appearance": picture.appearance} for picture in model.pictures
+        ],
         "metadata": model.metadata,
     }
     header = {"sclvi": json.dumps(content, sort_keys=True), "sha256": _digest(arrays, content)}
@@ -136,7 +138,7 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
             scores=tuple(calibration["scores"]),
         ),
         pictures=tuple(
-            TrainingPicture(known["name"], tuple(known["size"]), pose)
+            TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"])
             for known, pose in zip(content["pictures"], arrays["poses"], strict=True)
         ),
         fingerprint=content["fingerprint"],

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
 from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
@@ -28,6 +29,7 @@ class TrainingPicture:
     name: str
     size: tuple[int, int]  # (height, width), original px
     pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
+    appearance: Appearance = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def read_good(
     brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
     known = [
-        TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
+        TrainingPicture(name, _size(picture), pose, measure_appearance(image))
+        for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
     ]
     return GoodPictures(images, levels, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
 

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sclvi.data.appearance import Appearance
+
 Verdict = Literal["good", "defective"]
 
 
@@ -54,6 +56,7 @@ class Inspection:
     anomaly_map: NDArray[np.float32] = field(repr=False, compare=False)  # h x w, working size, same unit as the score
     model: str  # fingerprint of the model
     milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
+    appearance: Appearance = field(repr=False, compare=False)  # what `find_drift` watches beside the score
 
     @property
     def verdict(self) -> Verdict:

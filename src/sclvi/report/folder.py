@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import json
 import os
 import re
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sclvi.decision.inspection import Inspection, Verdict
+from sclvi.decision.drift import Drift
+from sclvi.decision.inspection import Inspection
 from sclvi.errors import SclviError
 from sclvi.files import TEMPORARY_PREFIX, write_atomically
+from sclvi.report.drift import drift_json
 from sclvi.report.html import render_report
 from sclvi.report.overlay import draw_overlay
 from sclvi.report.records import (
@@ -33,7 +36,7 @@ _LONGEST_NAME = 120  # bytes; file systems take 255, archives and other systems 
 
 
 class ResultsFolder:
-    """Results of one model: overlays/, results.jsonl, results.csv, skipped.csv, report.html.
+    """Results of one model: overlays/, results.jsonl, results.csv, skipped.csv, drift.json, report.html.
 
     results.jsonl is the truth and is complete after each `add`; the other files are made from it by `finish`.
     Results of the same model from earlier runs stay. Results of another model are dropped, with their overlays, when
@@ -101,13 +104,15 @@ class ResultsFolder:
         self._skipped[str(image)] = reason
         self._records.pop(str(image), None)
 
-    def verdict(self, image: Path) -> Verdict | None:
-        """The verdict on a picture, None if it is not among the results."""
-        record = self._records.get(str(image))
-        return record["verdict"] if record else None
+    def record(self, image: Path) -> Record | None:
+        """What is known of a picture, None if it is not among the results."""
+        return self._records.get(str(image))
 
-    def finish(self) -> Path:
-        """Write results.csv, skipped.csv (only if pictures were skipped in this run) and report.html.
+    def finish(self, drift: Drift | None = None) -> Path:
+        """Write results.csv, skipped.csv (only if pictures were skipped in this run), drift.json and report.html.
+
+        Args:
+            drift: what this run says of camera and light; without it there is no drift.json.
 
         Returns:
             The path of report.html.
@@ -123,8 +128,13 @@ class ResultsFolder:
             write_atomically(self.directory / "skipped.csv", skipped_csv(skipped))
         else:
             _remove(self.directory / "skipped.csv")
+        if drift:
+            text = json.dumps({**drift_json(drift), "model": self.model}, indent=2)
+            write_atomically(self.directory / "drift.json", text.encode() + b"\n")
+        else:
+            _remove(self.directory / "drift.json")
         report = self.directory / "report.html"
-        write_atomically(report, render_report(records, skipped, self.directory, self.model))
+        write_atomically(report, render_report(records, skipped, self.directory, self.model, drift=drift))
         return report
 
     @property

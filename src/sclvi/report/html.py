@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from sclvi.decision.drift import Drift
+from sclvi.report.drift import change_details, drift_headline
 from sclvi.report.heat import FAINTEST
 from sclvi.report.histogram import Histogram, histogram
 from sclvi.report.overlay import number_text
@@ -38,6 +40,7 @@ def render_report(
     folder: Path,
     model: str,
     made: datetime | None = None,
+    drift: Drift | None = None,
 ) -> bytes:
     """Make the report.
 
@@ -47,6 +50,7 @@ def render_report(
         folder: where the report will lie and the overlays named in the records are.
         model: fingerprint.
         made: time stated in the report; now if None.
+        drift: of the run that the report is made for; nothing is said of it if None.
 
     Returns:
         The HTML page, UTF-8. Thumbnails of the MOST_THUMBNAILS worst pictures are inside; the full overlays are looked
@@ -67,6 +71,9 @@ def render_report(
         plot=_plot(worst_first, threshold),
         shown=shown_channels(max((record.get("channels", 1) for record in records), default=1)),
         few=_FEW_DEFECTS,
+        drift=drift,
+        drift_headline=drift and drift_headline(drift),
+        drift_details=change_details(drift) if drift else [],
         faintest=FAINTEST,
         made=(made or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),
     )

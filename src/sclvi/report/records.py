@@ -64,6 +64,7 @@ class Record(TypedDict):
     defects: list[DefectRecord]  # most severe first
     model: str
     milliseconds: float | None
+    appearance: dict[str, float]  # see `measure_appearance`
     file: NotRequired[FileRecord | None]  # null for pictures that are no file
     channels: NotRequired[int]  # of the picture
     overlay: NotRequired[str]  # path inside the results folder, with forward slashes
@@ -106,6 +107,7 @@ def to_record(inspection: Inspection) -> Record:
         "defects": [_defect(defect) for defect in inspection.defects],
         "model": inspection.model,
         "milliseconds": _finite(inspection.milliseconds),
+        "appearance": dict(inspection.appearance),
     }
 
 
