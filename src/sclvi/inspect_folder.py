@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sclvi.decision.rules import Rules
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
@@ -12,25 +13,45 @@ from sclvi.report.folder import ResultsFolder
 
 @dataclass(frozen=True)
 class Summary:
-    """How many of the pictures asked for are what."""
+    """How many of the pictures asked for are what, after the rules."""
 
     good: int
     defective: int
-    done_before: int  # of these, by an earlier run
+    accepted: int  # of the good ones, by the rules alone
+    done_before: int  # by an earlier run
     report: Path
+    kept: tuple[Path, ...]  # LabelMe files that were left as they are, since someone changed them
 
 
 def inspect_folder(
-    model: Model, pictures: Sequence[Path], out: Path, progress: Progress = silent, on_skip: OnSkip | None = None
+    model: Model,
+    pictures: Sequence[Path],
+    out: Path,
+    progress: Progress = silent,
+    on_skip: OnSkip | None = None,
+    *,
+    rules: Rules | None = None,
+    coco: bool = False,
+    labelme: bool = False,
 ) -> Summary:
-    """Inspect pictures and write overlays, records and the report to `out`.
+    """Inspect pictures and write overlays, comparisons, records and the report to `out`.
 
     Pictures that the same model has inspected there before, and that have not changed since, are not done again.
+
+    Args:
+        model: the inspector.
+        pictures: files.
+        out: results folder; created if missing.
+        progress: told after each picture.
+        on_skip: called for each picture that cannot be inspected; without it the error is raised.
+        rules: which defects count, for all results in the folder.
+        coco: write coco.json.
+        labelme: write labelme/, see `write_labelme`.
 
     Raises:
         SclviError: `out` cannot be written; or a bad picture without `on_skip`.
     """
-    folder = ResultsFolder(out, model.fingerprint)
+    folder = ResultsFolder(out, model.fingerprint, rules, {picture.name: picture for picture in model.pictures})
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
     def skip(name: str, error: SclviError) -> None:
@@ -40,4 +61,14 @@ def inspect_folder(
     for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
         folder.add(inspection, picture)
     verdicts = [folder.verdict(picture) for picture in pictures]
-    return Summary(verdicts.count("good"), verdicts.count("defective"), len(pictures) - len(waiting), folder.finish())
+    report = folder.finish()
+    if coco:
+        folder.write_coco()
+    return Summary(
+        good=verdicts.count("good"),
+        defective=verdicts.count("defective"),
+        accepted=sum(folder.is_accepted_by_rules(picture) for picture in pictures),
+        done_before=len(pictures) - len(waiting),
+        report=report,
+        kept=tuple(folder.write_labelme()) if labelme else (),
+    )

@@ -14,6 +14,7 @@ from sclvi.data.layouts import find_layout
 from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
 from sclvi.data.sources import Picture, Source, read_source, source_name
+from sclvi.data.thumbnails import encode_thumbnail
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.progress import Progress, track
 
@@ -25,6 +26,7 @@ class TrainingPicture:
     name: str
     size: tuple[int, int]  # (height, width), original px
     pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
+    thumbnail: bytes = field(default=b"", repr=False)  # JPEG; empty where it did not fit the budget
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ def read_good(
     align: bool,
     progress: Progress,
     on_skip: OnSkip | None,
+    thumbnails_kib: float = 0,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
 
     Args:
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
         align: turn and cut the pictures where that can be done, see `measure_alignment`.
+        thumbnails_kib: what the thumbnails of all pictures together may take; each has the same share.
 
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
@@ -83,8 +87,10 @@ def read_good(
     alignment = measure_alignment(images) if align else Alignment.none(size)
     brought = [alignment.bring(picture, channels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
+    share = int(1024 * thumbnails_kib / len(usable))
     known = [
-        TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
+        TrainingPicture(name, _size(picture), pose, encode_thumbnail(picture, share) if share else b"")
+        for (name, picture), (_, pose) in zip(usable, brought, strict=True)
     ]
     return GoodPictures(images, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
 
