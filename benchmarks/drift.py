@@ -32,7 +32,6 @@ from sclvi.data.arrays import Picture
 from sclvi.data.layouts import GOOD, find_layout
 from sclvi.data.preparing import prepare, working_size
 from sclvi.data.reading import read_picture
-from sclvi.data.sources import Picture
 from sclvi.decision.drift import FALSE_ALARM_RATE, Drift, find_drift
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded

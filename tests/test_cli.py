@@ -75,6 +75,36 @@ def test_inspect_writes_everything_and_skips_what_is_done(sclvi, model, category
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "overlays").iterdir()} == overlays
 
 
+def test_rules_coco_and_labelme(sclvi, model, category, tmp_path):
+    rules, out = tmp_path / "rules.toml", tmp_path / "out"
+    rules.write_text("mm_per_px = 0.1\nmaximum_defects = 99\n")
+    options = ["--out", out, "--fail-on-defect", "--coco", "--labelme"]
+    code, plain, err = sclvi("inspect", model, category / "test", *options)
+    assert (code, err) == (3, "") and "by the rules" not in plain
+    defective = sum(json.loads(line)["verdict"] == "defective" for line in (out / "results.jsonl").open())
+    assert defective >= 3 and f"{defective} defective" in plain
+    code, ruled, _ = sclvi("inspect", model, category / "test", *options, "--rules", rules)
+    assert code == 0
+    assert ruled.startswith(f"6 good ({defective} of them by the rules), 0 defective, 0 skipped, 6 of them done before")
+    coco = json.loads((out / "coco.json").read_text())
+    assert len(coco["images"]) == 6
+    blotches = [image["id"] for image in coco["images"] if image["file_name"].startswith("blotch/")]
+    assert {one["image_id"] for one in coco["annotations"]} >= set(blotches) and len(blotches) == 3
+    for one in coco["annotations"]:
+        corners = np.array(one["segmentation"][0]).reshape(-1, 2)
+        x, y, width, height = one["bbox"]
+        np.testing.assert_allclose([*corners.min(0), *np.ptp(corners, 0)], [x, y, width, height], atol=1)
+        assert one["attributes"]["area_mm2"] == pytest.approx(one["area"] * 0.01)
+    labels = out / "labelme/blotch/060.json"
+    content = json.loads(labels.read_text())
+    assert (labels.parent / content["imagePath"]).resolve() == (category / "test/blotch/060.png").resolve()
+    assert len(list((out / "comparisons").iterdir())) == defective
+
+    labels.write_text("{}")
+    _, _, err = sclvi("inspect", model, category / "test", *options)
+    assert err.splitlines() == [f"{labels}: was changed by hand and is left as it is"] and labels.read_text() == "{}"
+
+
 def test_fail_on_defect(sclvi, model, category, tmp_path):
     assert sclvi("inspect", model, category / "test/blotch", "--out", tmp_path, "--fail-on-defect", "-q") == (3, "", "")
 
@@ -141,6 +171,7 @@ def test_without_masks_pixel_figures_are_null(sclvi, model, category, tmp_path):
         (["inspect", "{tmp}/empty", "{category}", "--out", "{tmp}/o"], "empty"),
         (["inspect", "{model}", "{tmp}/empty", "--out", "{tmp}/o"], "empty"),
         (["inspect", "{model}", "{category}/test", "--out", "/dev/null/o"], "/dev/null/o"),
+        (["inspect", "{model}", "{category}/test", "--rules", "{tmp}/no.toml", "--out", "{tmp}/o"], "no.toml"),
         (["evaluate", "{model}", "{category}/train/good"], "no test pictures"),
     ],
 )

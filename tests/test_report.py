@@ -34,7 +34,8 @@ def picture_of(size: tuple[int, int], channels: int = 3, seed: int = 0) -> np.nd
 
 
 def inspection_of(image: Path | str = "a.png", size: tuple[int, int] = (60, 80), **changes: object) -> Inspection:
-    defect = Defect(Box(10, 20, 8, 6), 40, 2.5, 1.7, 2.5, NearestGood("good.png", Box(3, 4, 32, 32), 0.1 + 0.2))
+    good = NearestGood("good.png", Box(3, 4, 32, 32), 0.1 + 0.2)
+    defect = Defect(Box(10, 20, 8, 6), 40, 2.5, 1.7, 2.5, good, ((10.0, 20.0), (18.0, 20.5), (12.25, 26.0)))
     inspection = Inspection(
         str(image),
         size,
@@ -91,7 +92,11 @@ def test_record_round_trip_keeps_full_precision():
             "picture": "good.png",
             "box": {"x": 3, "y": 4, "width": 32, "height": 32},
             "distance": 0.1 + 0.2,
+            "compared": None,
         },
+        "polygon": [[10.0, 20.0], [18.0, 20.5], [12.25, 26.0]],
+        "area_mm2": None,
+        "discounted_by": [],
     }
 
 

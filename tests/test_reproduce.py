@@ -549,6 +549,7 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
         "seed": 1,
         "size": (256, 256),
         "short_side": 128,
+        "align": False,
         "light": "mean",
         "encoder": "paper",
         "start": "random",
@@ -567,8 +568,9 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
     }
     prints = {Settings(surface=False, **{name: value}).training_fingerprint() for name, value in learning.items()}
     assert len(prints | {usual.training_fingerprint()}) == len(learning) + 1
-    # every setting is one or the other, or what the threshold is set with, which a reproduction has none of
-    assert set(Settings.model_fields) == {*SCORING, *learning, "set_aside", "false_reject_rate"}
+    assert Settings(thumbnails_kib=0).fingerprint() == Settings().fingerprint()  # changes no figure
+    # every setting is one or the other, or what a reproduction has no use for
+    assert set(Settings.model_fields) == {*SCORING, *learning, "set_aside", "false_reject_rate", "thumbnails_kib"}
 
 
 def test_rows_that_were_measured_before_later_settings_came_are_still_known():

@@ -107,6 +107,9 @@ def train(
         bool | None,
         typer.Option(help="Turn parts to lie alike and cut pictures to them, where good pictures allow it. [align]"),
     ] = None,
+    thumbnails_kib: Annotated[
+        float | None, typer.Option(help="What small copies of the good pictures may take in the model, KiB. [4096]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -119,6 +122,7 @@ def train(
 
     _check_writable(out)
     given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
+    given |= {"thumbnails_kib": thumbnails_kib}
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     if size is not None:
         parsed = parse_size(size)
@@ -160,7 +164,16 @@ def inspect(
     out: Annotated[Path, typer.Option(help="Folder for the results; what is there already is not done again.")] = Path(
         "inspection"
     ),
-    fail_on_defect: Annotated[bool, typer.Option(help="Exit with code 3 when a defect is found.")] = False,
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file that says which defects count and how many are accepted.")
+    ] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Write the defects to coco.json, too.")] = False,
+    labelme: Annotated[
+        bool, typer.Option("--labelme", help="Write the defects to labelme/, a file for each picture, too.")
+    ] = False,
+    fail_on_defect: Annotated[
+        bool, typer.Option(help="Exit with code 3 when a picture is defective, after the rules.")
+    ] = False,
     fail_on_drift: Annotated[
         bool, typer.Option(help="Exit with code 4 when the camera or the light changed since training.")
     ] = False,
@@ -168,21 +181,28 @@ def inspect(
 ) -> None:
     """Say for each picture whether the part is good and where the defects are.
 
-    Writes overlays/, results.jsonl, results.csv, drift.json and report.html.
+    Writes overlays/, comparisons/, results.jsonl, results.csv, drift.json and report.html.
     """
     from sclvi.data.layouts import expand_pictures
+    from sclvi.decision.rules import read_rules
     from sclvi.inspect_folder import inspect_folder
     from sclvi.model_file import load
     from sclvi.report.drift import drift_line
 
+    asked = read_rules(rules) if rules else None
     loaded = load(model)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
-        summary = inspect_folder(loaded, expand_pictures(images), out, progress, skipped)
+        summary = inspect_folder(
+            loaded, expand_pictures(images), out, progress, skipped, rules=asked, coco=coco, labelme=labelme
+        )
+    for path in summary.kept:
+        errors.print(f"{path}: was changed by hand and is left as it is", markup=False)
     if not quiet:
         done_before = f", {summary.done_before} of them done before" if summary.done_before else ""
+        accepted = f" ({summary.accepted} of them by the rules)" if summary.accepted else ""
         output.print(
-            f"{summary.good} good, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
+            f"{summary.good} good{accepted}, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
             f"{drift_line(summary.drift)}\n"
             f"report: {summary.report.resolve()}"
         )

@@ -6,36 +6,57 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sclvi.decision.drift import SCORE, Drift, find_drift
+from sclvi.decision.rules import Rules
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 from sclvi.report.folder import ResultsFolder
-from sclvi.report.records import Record
+from sclvi.report.records import Record, final_verdict, is_accepted_by_rules
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many of the pictures asked for are what."""
+    """How many of the pictures asked for are what, after the rules."""
 
     good: int
     defective: int
-    done_before: int  # of these, by an earlier run
+    accepted: int  # of the good ones, by the rules alone
+    done_before: int  # by an earlier run
     report: Path
     drift: Drift
+    kept: tuple[Path, ...]  # LabelMe files that were left as they are, since someone changed them
 
 
 def inspect_folder(
-    model: Model, pictures: Sequence[Path], out: Path, progress: Progress = silent, on_skip: OnSkip | None = None
+    model: Model,
+    pictures: Sequence[Path],
+    out: Path,
+    progress: Progress = silent,
+    on_skip: OnSkip | None = None,
+    *,
+    rules: Rules | None = None,
+    coco: bool = False,
+    labelme: bool = False,
 ) -> Summary:
-    """Inspect pictures and write overlays, records and the report to `out`.
+    """Inspect pictures and write overlays, comparisons, records and the report to `out`.
 
     Pictures that the same model has inspected there before, and that have not changed since, are not done again.
     Drift is looked for in all the pictures asked for, in that order, whichever run inspected them.
 
+    Args:
+        model: the inspector.
+        pictures: files.
+        out: results folder; created if missing.
+        progress: told after each picture.
+        on_skip: called for each picture that cannot be inspected; without it the error is raised.
+        rules: which defects count, for all results in the folder.
+        coco: write coco.json.
+        labelme: write labelme/, see `write_labelme`.
+
     Raises:
         SclviError: `out` cannot be written; or a bad picture without `on_skip`.
     """
-    folder = ResultsFolder(out, model.fingerprint)
+    folder = ResultsFolder(out, model.fingerprint, rules, {picture.name: picture for picture in model.pictures})
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
     def skip(name: str, error: SclviError) -> None:
@@ -46,9 +67,19 @@ def inspect_folder(
         folder.add(inspection, picture)
     records = [record for picture in pictures if (record := folder.record(picture)) is not None]
     drift = find_drift(model.good_statistics, [_statistics(record) for record in records])
-    defective = sum(record["verdict"] == "defective" for record in records)
-    done_before = len(pictures) - len(waiting)
-    return Summary(len(records) - defective, defective, done_before, folder.finish(drift), drift)
+    defective = sum(final_verdict(record) == "defective" for record in records)
+    report = folder.finish(drift)
+    if coco:
+        folder.write_coco()
+    return Summary(
+        good=len(records) - defective,
+        defective=defective,
+        accepted=sum(is_accepted_by_rules(record) for record in records),
+        done_before=len(pictures) - len(waiting),
+        report=report,
+        drift=drift,
+        kept=tuple(folder.write_labelme()) if labelme else (),
+    )
 
 
 def _statistics(record: Record) -> dict[str, float]:

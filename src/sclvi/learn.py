@@ -81,7 +81,9 @@ def learn_good(
     good: str | Path | Sequence[Source], settings: Settings, progress: Progress = silent, on_skip: OnSkip | None = None
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
-    data = read_good(good, settings.size, settings.short_side, settings.align, progress, on_skip)
+    data = read_good(
+        good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib
+    )
     if len(data.images) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.data.alignment import Alignment
@@ -16,12 +18,12 @@ from sclvi.data.arrays import Picture
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
-from sclvi.data.pose import Affine
+from sclvi.data.pose import Affine, chain, inverse, scaling
 from sclvi.data.preparing import prepare
 from sclvi.data.sources import Source, read_source, source_name
-from sclvi.decision.defects import Region, find_regions, scale_box
+from sclvi.decision.defects import Region, find_regions, scale_box, scale_outline
 from sclvi.decision.drift import SCORE
-from sclvi.decision.inspection import Defect, Inspection, NearestGood
+from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.scoring.inspector import Found, Inspector
@@ -141,7 +143,6 @@ class Model:
         scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
         for index, loaded in enumerate(batch):
-            original = (loaded.picture.shape[0], loaded.picture.shape[1])
             anomaly_map = maps[index].numpy()
             regions = find_regions(anomaly_map, self.calibration.outline, self.threshold)
             defects = tuple(
@@ -150,7 +151,7 @@ class Model:
             yield (
                 Inspection(
                     image=loaded.name,
-                    size=original,
+                    size=loaded.size,
                     score=scores[index],
                     threshold=self.threshold,
                     pixel_threshold=self.calibration.outline,
@@ -164,23 +165,29 @@ class Model:
             )
 
     def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "_Loaded") -> Defect:
-        original = (loaded.picture.shape[0], loaded.picture.shape[1])
-        share = original[0] * original[1] / (self.size[0] * self.size[1])
+        share = loaded.size[0] * loaded.size[1] / (self.size[0] * self.size[1])
         return Defect(
             box=scale_box(
-                (region.rows.start, region.rows.stop), (region.columns.start, region.columns.stop), self.size, original
+                (region.rows.start, region.rows.stop),
+                (region.columns.start, region.columns.stop),
+                self.size,
+                loaded.size,
             ),
             area=max(1, round(region.area * share)),
             peak=region.peak,
             mean=region.mean,
             severity=region.peak / self.threshold,
-            nearest_good=self._nearest_good(self.alignment.aligned_place(region.peak_at, loaded.pose), *nearest),
+            nearest_good=self._nearest_good(region.peak_at, *nearest, loaded),
+            polygon=scale_outline(region, self.size, loaded.size),
         )
 
-    def _nearest_good(self, at: tuple[float, float], origins: Tensor, distances: Tensor) -> NearestGood | None:
-        """The good patch nearest to that around (row, column) of the aligned picture; h x w of one picture each."""
+    def _nearest_good(
+        self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "_Loaded"
+    ) -> NearestGood | None:
+        """The good patch nearest to that around a place of the map; origins and distances are h x w, of one picture."""
         memory = self.inspector.memories[0]
         stride = self.inspector.settings.query_step * memory.stride
+        at = self.alignment.aligned_place(peak_at, loaded.pose)
         row, column = (
             min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
             for place, length in zip(at, origins.shape, strict=True)
@@ -190,10 +197,30 @@ class Model:
             return None
         number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
         top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
-        picture = self.pictures[number]
-        rows, columns = self.alignment.upright_box((top, top + memory.patch), (left, left + memory.patch), picture.pose)
-        box = scale_box(rows, columns, self.alignment.upright, picture.size)
-        return NearestGood(picture.name, box, float(distances[row, column]))
+        good = self.pictures[number]
+        shift = np.array([[1, 0, left - stride * column], [0, 1, top - stride * row]])
+        placing = chain(self._aligning(loaded.size, loaded.pose), shift, inverse(self._aligning(good.size, good.pose)))
+        return NearestGood(
+            picture=good.name,
+            box=self._patch_box(top, left, good.pose, good.size),
+            distance=float(distances[row, column]),
+            compared=self._patch_box(stride * row, stride * column, loaded.pose, loaded.size),
+            placing=(_triple(placing[0]), _triple(placing[1])),
+        )
+
+    def _aligning(self, original: tuple[int, int], pose: Affine) -> Affine:
+        """From the pixels of an original picture to those of its aligned one."""
+        return chain(scaling(original, self.alignment.upright), pose)
+
+    def _patch_box(self, top: int, left: int, pose: Affine, original: tuple[int, int]) -> Box:
+        """Where a patch of the smaller scale lies in the original picture."""
+        patch = self.inspector.memories[0].patch
+        rows, columns = self.alignment.upright_box((top, top + patch), (left, left + patch), pose)
+        return scale_box(rows, columns, self.alignment.upright, original)
+
+
+def _triple(row: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(row[0]), float(row[1]), float(row[2])
 
 
 @dataclass(frozen=True)
@@ -203,6 +230,11 @@ class _Loaded:
     aligned: Tensor  # C x h x w, 0..1
     pose: Affine
     appearance: Appearance
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), original px."""
+        return self.picture.shape[0], self.picture.shape[1]
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ def save(model: Model, path: Path) -> None:
     """
     arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
     arrays["poses"] = np.stack([picture.pose for picture in model.pictures])
+    thumbnails = [picture.thumbnail for picture in model.pictures]
+    arrays["thumbnails"] = np.frombuffer(b"".join(thumbnails), np.uint8)
+    arrays["thumbnails.ends"] = np.cumsum([len(thumbnail) for thumbnail in thumbnails], dtype=np.int64)
     content = {
         "format_version": FORMAT_VERSION,
         "fingerprint": model.fingerprint,
@@ -138,12 +141,17 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
             scores=tuple(calibration["scores"]),
         ),
         pictures=tuple(
-            TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"])
-            for known, pose in zip(content["pictures"], arrays["poses"], strict=True)
+            TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail)
+            for known, pose, thumbnail in zip(content["pictures"], arrays["poses"], _thumbnails(arrays), strict=True)
         ),
         fingerprint=content["fingerprint"],
         metadata=content["metadata"],
     )
+
+
+def _thumbnails(arrays: Arrays) -> list[bytes]:
+    encoded, ends = arrays["thumbnails"].tobytes(), arrays["thumbnails.ends"].tolist()
+    return [encoded[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:

@@ -20,6 +20,7 @@ _SCORING_FIELDS = frozenset(
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
 _OFF: Mapping[str, Any] = {"align": False, "crop": None, "surface": False, "raised": False}
+_SHOWN_FIELDS = frozenset(("thumbnails_kib",))  # change what is shown, no figure
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -80,6 +81,9 @@ class Settings(BaseModel):
     smoothing: float = Field(2.5, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
+    thumbnails_kib: float = Field(
+        4096, ge=0, description="what thumbnails of the training pictures may take in the model, KiB; 0: none"
+    )
 
     @model_validator(mode="after")
     def _patches_cover_the_picture(self) -> Self:
@@ -97,7 +101,7 @@ class Settings(BaseModel):
         return self
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change with any setting."""
+        """Twelve hexadecimal digits that change with any setting that can change a figure."""
         return self._fingerprint_without(frozenset())
 
     def training_fingerprint(self) -> str:
@@ -106,7 +110,7 @@ class Settings(BaseModel):
 
     def _fingerprint_without(self, fields: frozenset[str]) -> str:
         off = {name for name, value in _OFF.items() if getattr(self, name) == value}
-        return hashlib.sha256(self.model_dump_json(exclude=off | fields).encode()).hexdigest()[:12]
+        return hashlib.sha256(self.model_dump_json(exclude=off | fields | _SHOWN_FIELDS).encode()).hexdigest()[:12]
 
 
 Preset = Literal["default", "paper"]

@@ -18,6 +18,7 @@ from sclvi.data.levels import Levels, measure_levels
 from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
 from sclvi.data.sources import Source, read_source, source_name
+from sclvi.data.thumbnails import encode_thumbnail
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.progress import Progress, track
 
@@ -30,6 +31,7 @@ class TrainingPicture:
     size: tuple[int, int]  # (height, width), original px
     pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
     appearance: Appearance = field(repr=False, compare=False)
+    thumbnail: bytes = field(default=b"", repr=False)  # JPEG; empty where it did not fit the budget
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def read_good(
     align: bool,
     progress: Progress,
     on_skip: OnSkip | None,
+    thumbnails_kib: float = 0,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
 
@@ -63,6 +66,7 @@ def read_good(
     Args:
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
         align: turn and cut the pictures where that can be done, see `measure_alignment`.
+        thumbnails_kib: what the thumbnails of all pictures together may take; each has the same share.
 
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
@@ -93,8 +97,15 @@ def read_good(
     alignment = measure_alignment(images) if align else Alignment.none(size)
     brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
+    share = int(1024 * thumbnails_kib / len(usable))
     known = [
-        TrainingPicture(name, _size(picture), pose, measure_appearance(image))
+        TrainingPicture(
+            name,
+            _size(picture),
+            pose,
+            measure_appearance(image),
+            encode_thumbnail(picture, share) if share else b"",
+        )
         for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
     ]
     return GoodPictures(images, levels, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())

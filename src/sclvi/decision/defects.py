@@ -1,12 +1,13 @@
 """Defects: connected regions of the anomaly map."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sclvi.decision.inspection import Box
+from sclvi.decision.inspection import Box, Polygon
+from sclvi.decision.outline import trace_outline
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
 
@@ -21,6 +22,7 @@ class Region:
     peak: float
     peak_at: tuple[int, int]  # (row, column)
     mean: float
+    mask: NDArray[np.bool_] = field(repr=False, compare=False)  # of the pixels in `rows` and `columns`, those inside
 
 
 def find_regions(scores: NDArray[np.float32], outline: float, threshold: float) -> list[Region]:
@@ -37,13 +39,14 @@ def find_regions(scores: NDArray[np.float32], outline: float, threshold: float) 
     labels, count = ndimage.label(scores > outline, _EIGHT_CONNECTED)
     regions = []
     for label, (rows, columns) in enumerate(ndimage.find_objects(labels, count), start=1):
-        inside = np.where(labels[rows, columns] == label, scores[rows, columns], -np.inf)
+        mask = labels[rows, columns] == label
+        inside = np.where(mask, scores[rows, columns], -np.inf)
         peak = float(inside.max())
         if peak > threshold:
             row, column = np.unravel_index(int(inside.argmax()), inside.shape)
             values = inside[np.isfinite(inside)]
             at = (rows.start + int(row), columns.start + int(column))
-            regions.append(Region(rows, columns, values.size, peak, at, float(values.mean(dtype=np.float64))))
+            regions.append(Region(rows, columns, values.size, peak, at, float(values.mean(dtype=np.float64)), mask))
     return sorted(regions, key=lambda region: -region.peak)
 
 
@@ -56,3 +59,10 @@ def scale_box(
     x, y = int(np.floor(left + 1e-9)), int(np.floor(top + 1e-9))
     x_end, y_end = int(np.ceil(right - 1e-9)), int(np.ceil(bottom - 1e-9))
     return Box(x, y, min(x_end, original[1]) - x, min(y_end, original[0]) - y)
+
+
+def scale_outline(region: Region, size: tuple[int, int], original: tuple[int, int]) -> Polygon:
+    """The outline of a region of a map of `size` in pixels of the original picture."""
+    corners = trace_outline(region.mask) + np.array([region.columns.start, region.rows.start])
+    scaled = (corners * [original[1] / size[1], original[0] / size[0]]).round(2)
+    return tuple((float(x), float(y)) for x, y in scaled)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sclvi.data.appearance import Appearance
 
 Verdict = Literal["good", "defective"]
+Polygon = tuple[tuple[float, float], ...]  # (x, y) of its corners in pixels; (0, 0) is the picture's upper left corner
+Placing = tuple[tuple[float, float, float], tuple[float, float, float]]  # 2 x 3 affine map of (x, y, 1) to (x, y), px
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class NearestGood:
     picture: str  # name of the training picture
     box: Box  # where the patch lies in that picture, in its original pixels
     distance: float  # between the two codes, in code units
+    compared: Box | None = None  # the patch of the inspected picture that it is nearest to
+    placing: Placing | None = field(default=None, repr=False)  # from that picture onto this, pixel centres whole
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,9 @@ class Defect:
     area: int  # px of the original picture
     peak: float  # highest anomaly score inside, same unit as the map
     mean: float  # mean anomaly score inside
-    severity: float  # peak / pixel threshold: 1 is just visible
+    severity: float  # peak / threshold: at 1 the part is just still good
     nearest_good: NearestGood | None = None
+    polygon: Polygon = ()  # the outline, see `trace_outline`; holes are filled
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,30 @@ import io
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sclvi.data.good import TrainingPicture
 from sclvi.decision.drift import Drift
 from sclvi.decision.inspection import Inspection
+from sclvi.decision.rules import Rules
 from sclvi.errors import SclviError
 from sclvi.files import TEMPORARY_PREFIX, write_atomically
+from sclvi.report.coco import to_coco
+from sclvi.report.comparison import draw_comparisons
 from sclvi.report.drift import drift_json
 from sclvi.report.html import render_report
+from sclvi.report.labelme import write_labelme
 from sclvi.report.overlay import draw_overlay
 from sclvi.report.records import (
     FileRecord,
     Record,
     Skipped,
+    apply_rules,
     from_line,
     results_csv,
     skipped_csv,
@@ -31,35 +38,48 @@ from sclvi.report.records import (
 )
 
 _OVERLAYS = "overlays"
+_COMPARISONS = "comparisons"
 _JPEG_QUALITY = 92
 _LONGEST_NAME = 120  # bytes; file systems take 255, archives and other systems sometimes less
 
 
 class ResultsFolder:
-    """Results of one model: overlays/, results.jsonl, results.csv, skipped.csv, drift.json, report.html.
+    """Results of one model: overlays/, comparisons/, results.jsonl, results.csv, skipped.csv, drift.json, report.html.
 
     results.jsonl is the truth and is complete after each `add`; the other files are made from it by `finish`.
     Results of the same model from earlier runs stay. Results of another model are dropped, with their overlays, when
-    the folder is opened. Two processes must not fill one folder at the same time.
+    the folder is opened. Rules hold for all results in the folder, whatever the rules of earlier runs. Two processes
+    must not fill one folder at the same time.
     """
 
-    def __init__(self, directory: Path, model: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        model: str,
+        rules: Rules | None = None,
+        good: Mapping[str, TrainingPicture] | None = None,
+    ) -> None:
         """Open or create the folder.
 
         Args:
             directory: created with its parents if missing.
             model: fingerprint; it stands for the thresholds, too, so two thresholds need two fingerprints.
+            rules: which defects count.
+            good: training pictures by name, whose thumbnails are shown beside defects.
 
         Raises:
             SclviError: the folder cannot be created or read.
         """
         self.directory = directory
         self.model = model
+        self._rules = rules
+        self._good = good or {}
         self._records: dict[str, Record] = {}  # by image
         self._skipped: dict[str, str] = {}  # reason by image
         self._files: dict[str, FileRecord | None] = {}  # of the pictures that `is_done` was asked for
         try:
-            (directory / _OVERLAYS).mkdir(parents=True, exist_ok=True)
+            for folder in (_OVERLAYS, _COMPARISONS):
+                (directory / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SclviError(f"{directory}: cannot be used as results folder ({_why(error)})") from error
         self._remove_leftovers()
@@ -76,7 +96,7 @@ class ResultsFolder:
         return (self.directory / _overlay_path(key)).is_file()
 
     def add(self, inspection: Inspection, picture: NDArray[np.generic]) -> None:
-        """Write the overlay, then the record; a record of the same picture is replaced.
+        """Write the overlay and the comparisons, then the record; a record of the same picture is replaced.
 
         Args:
             inspection: by the model of this folder.
@@ -88,9 +108,15 @@ class ResultsFolder:
         """
         if inspection.model != self.model:
             raise ValueError(f"inspection by {inspection.model} for the results of {self.model}")
-        overlay = _overlay_path(inspection.image)
+        overlay, comparisons = _overlay_path(inspection.image), _comparisons_path(inspection.image)
         write_atomically(self.directory / overlay, _jpeg(draw_overlay(picture, inspection)))
-        record = to_record(inspection)
+        record = apply_rules(to_record(inspection), self._rules)
+        drawn = draw_comparisons(picture, inspection, self._good)
+        if drawn is not None:
+            write_atomically(self.directory / comparisons, _jpeg(drawn))
+            record["comparisons"] = comparisons
+        else:
+            _remove(self.directory / comparisons)  # of an earlier inspection
         known = self._files.pop(inspection.image, None)
         record["file"] = known or _file_record(Path(inspection.image))
         record["channels"] = picture.shape[2]
@@ -137,6 +163,20 @@ class ResultsFolder:
         write_atomically(report, render_report(records, skipped, self.directory, self.model, drift=drift))
         return report
 
+    def write_coco(self) -> Path:
+        """Write coco.json of all results.
+
+        Raises:
+            SclviError: it cannot be written.
+        """
+        path = self.directory / "coco.json"
+        write_atomically(path, to_coco(list(self._records.values()), self.model))
+        return path
+
+    def write_labelme(self) -> list[Path]:
+        """Write labelme/ of all results; returns and errors as of `write_labelme`."""
+        return write_labelme(list(self._records.values()), self.directory / "labelme")
+
     @property
     def _journal(self) -> Path:
         return self.directory / "results.jsonl"
@@ -154,16 +194,16 @@ class ResultsFolder:
             if record is None:
                 continue  # half a line from a killed run
             if record["model"] == self.model:
-                self._remember(record)
+                self._remember(apply_rules(record, self._rules))
             else:
-                foreign.append(_overlay_path(record["image"]))
+                foreign.append(record["image"])
         clean = b"".join(map(to_line, self._records.values()))
         if clean != content:
             write_atomically(self._journal, clean)
-        kept = {_overlay_path(image) for image in self._records}
-        for overlay in foreign:
-            if overlay not in kept:
-                _remove(self.directory / overlay)
+        for image in foreign:
+            if image not in self._records:
+                _remove(self.directory / _overlay_path(image))
+                _remove(self.directory / _comparisons_path(image))
 
     def _remember(self, record: Record) -> None:
         self._records.pop(record["image"], None)  # so that it moves to the end, as in the file
@@ -184,18 +224,26 @@ class ResultsFolder:
         write_atomically(self._journal, b"".join(map(to_line, self._records.values())))
 
     def _remove_leftovers(self) -> None:
-        for folder in (self.directory, self.directory / _OVERLAYS):
+        for folder in (self.directory, self.directory / _OVERLAYS, self.directory / _COMPARISONS):
             for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp"):
                 _remove(path)
 
 
 def _overlay_path(image: str) -> str:
-    """Where the overlay of a picture lies: readable, and another place for a same name from another folder."""
+    return f"{_OVERLAYS}/{_file_name(image)}"
+
+
+def _comparisons_path(image: str) -> str:
+    return f"{_COMPARISONS}/{_file_name(image)}"
+
+
+def _file_name(image: str) -> str:
+    """What the drawings of a picture are called: readable, and another name for a same one from another folder."""
     digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     path = Path(image)
     readable = "_".join(part for part in (path.parent.name, path.stem) if part)
     safe = re.sub(r"[^\w.-]+", "_", readable).strip("._")
-    return f"{_OVERLAYS}/{safe.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}.jpg"
+    return f"{safe.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}.jpg"
 
 
 def _file_record(image: Path) -> FileRecord | None:

@@ -1,5 +1,7 @@
 """report.html: one file that shows all results of a folder, worst first, and loads nothing from anywhere else."""
 
+import base64
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +9,25 @@ from datetime import datetime
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
 
 from sclvi.decision.drift import Drift
+from sclvi.decision.inspection import Verdict
+from sclvi.report.comparison import GAP, SIDE, cut_comparison
 from sclvi.report.drift import change_details, drift_headline
 from sclvi.report.heat import FAINTEST
 from sclvi.report.histogram import Histogram, histogram
 from sclvi.report.overlay import number_text
 from sclvi.report.picture import shown_channels
-from sclvi.report.records import Record, Skipped
+from sclvi.report.records import Record, Skipped, final_verdict, is_accepted_by_rules
 from sclvi.report.thumbnail import thumbnail
 
 MOST_THUMBNAILS = 500  # about 20 to 30 kB each; more would be slow to open, the rest is listed without a picture
+MOST_COMPARISONS = 600  # about 6 kB each
+_QUALITY = 75  # of comparisons
 _FEW_DEFECTS = 3  # of a picture shown at once; the others open on a click
 
 
@@ -31,6 +40,9 @@ class _Entry:
     folder: str
     thumbnail: str | None
     overlay: str  # relative address of the full overlay
+    comparisons: list[str]  # of its worst defects
+    verdict: Verdict  # after the rules
+    accepted: bool  # by the rules alone
     share: float  # percent of the meter, on which the threshold stands at 50
 
 
@@ -53,11 +65,13 @@ def render_report(
         drift: of the run that the report is made for; nothing is said of it if None.
 
     Returns:
-        The HTML page, UTF-8. Thumbnails of the MOST_THUMBNAILS worst pictures are inside; the full overlays are looked
+        The HTML page, UTF-8. Thumbnails of the MOST_THUMBNAILS worst pictures and MOST_COMPARISONS defects beside their
+        nearest good patch are inside; the full overlays are looked
         up beside the report when a picture is enlarged, and the thumbnail is shown if they are not there.
     """
     worst_first = sorted(records, key=_order)
-    entries = [_entry(record, folder, rank < MOST_THUMBNAILS) for rank, record in enumerate(worst_first)]
+    entries = _entries(worst_first, folder)
+    rules = worst_first[0]["rules"] if worst_first else None
     threshold = worst_first[0]["threshold"] if worst_first else None
     page = _template_environment().get_template("report.html")
     text = page.render(
@@ -65,7 +79,11 @@ def render_report(
         rest=entries[MOST_THUMBNAILS:],
         skipped=skipped,
         total=len(records),
-        defective=sum(record["verdict"] == "defective" for record in records),
+        defective=sum(entry.verdict == "defective" for entry in entries),
+        above=sum(record["verdict"] == "defective" for record in records),
+        accepted=sum(entry.accepted for entry in entries),
+        rules=rules["settings"] if rules else {},
+        comparison_size=(2 * SIDE + GAP, SIDE),
         model=model,
         threshold=threshold,
         plot=_plot(worst_first, threshold),
@@ -89,6 +107,7 @@ def _template_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: "?" if value is None else number_text(value)
+    environment.filters["file_name"] = lambda image: PurePath(image).name or image
     environment.filters["tick"] = lambda value: f"{value:.3g}"
     return environment
 
@@ -99,7 +118,17 @@ def _order(record: Record) -> tuple[bool, float, str]:
     return (score is not None, -(score or 0.0), record["image"])
 
 
-def _entry(record: Record, folder: Path, with_thumbnail: bool) -> _Entry:
+def _entries(worst_first: Sequence[Record], folder: Path) -> list[_Entry]:
+    entries, room = [], MOST_COMPARISONS
+    for rank, record in enumerate(worst_first):
+        shown = rank < MOST_THUMBNAILS
+        comparisons = _comparisons(record, folder, room) if shown else []
+        room -= len(comparisons)
+        entries.append(_entry(record, folder, shown, comparisons))
+    return entries
+
+
+def _entry(record: Record, folder: Path, with_thumbnail: bool, comparisons: list[str]) -> _Entry:
     overlay = record.get("overlay", "")
     size = (record["size"]["height"], record["size"]["width"])
     path = PurePath(record["image"])
@@ -109,8 +138,29 @@ def _entry(record: Record, folder: Path, with_thumbnail: bool) -> _Entry:
         folder="" if str(path.parent) == "." else str(path.parent),
         thumbnail=thumbnail(folder / overlay, size) if with_thumbnail and overlay else None,
         overlay=quote(overlay, errors="replace"),
+        comparisons=comparisons,
+        verdict=final_verdict(record),
+        accepted=is_accepted_by_rules(record),
         share=_share(record),
     )
+
+
+def _comparisons(record: Record, folder: Path, most: int) -> list[str]:
+    """data: addresses of at most `most` drawn comparisons; none if the file is gone or broken."""
+    if "comparisons" not in record or not most:
+        return []
+    try:
+        with Image.open(folder / record["comparisons"]) as file:
+            drawn = np.asarray(file.convert("RGB"))
+    except (OSError, ValueError):
+        return []
+    return [_address(cut_comparison(drawn, number)) for number in range(min(len(drawn) // SIDE, most))]
+
+
+def _address(rgb: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _share(record: Record) -> float:

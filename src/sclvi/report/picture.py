@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sclvi.data.eight_bit import to_eight_bit
+
 SMALLEST_SIDE = 512  # longer side of a drawn picture: below this, boxes and their numbers would hide the part
 LARGEST_SIDE = 1600  # above this, a folder of overlays outgrows the pictures themselves
-_LEAST_SPAN = 256  # grey levels of a 16-bit picture; stretching less would show the noise of the camera
-_LEAST_SHARE = 0.1  # of 0..1 that a float picture spans if that is its scale
 
 
 def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -49,7 +49,7 @@ def to_drawn_rgb(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
     if picture.ndim != 3 or 0 in picture.shape:
         raise ValueError(f"a picture is H x W x C with at least one pixel, not {picture.shape}")
     channels = picture[:, :, :3] if picture.shape[2] >= 3 else picture[:, :, :1]
-    eight_bit = _to_eight_bit(_resize(channels))
+    eight_bit = to_eight_bit(_resize(channels))
     return np.ascontiguousarray(np.broadcast_to(eight_bit, (*eight_bit.shape[:2], 3)))
 
 
@@ -64,24 +64,3 @@ def _resize(picture: NDArray[np.generic]) -> NDArray[np.generic]:
         picture = np.nan_to_num(picture.astype(np.float32), nan=0.0)
     resized = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(resized).reshape(height, width, picture.shape[2])
-
-
-def _to_eight_bit(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if picture.dtype == np.uint8:
-        return picture.astype(np.uint8)
-    if picture.dtype == np.uint16:
-        values = picture.astype(np.float32)
-        low, high = np.percentile(values, (0.1, 99.9))  # a hot pixel does not darken the rest
-        unit = (values - low) / max(high - low, _LEAST_SPAN)
-    elif picture.dtype.kind == "f":
-        unit = _float_to_unit(np.nan_to_num(picture.astype(np.float32), nan=0.0))
-    else:
-        raise ValueError(f"a picture is uint8, uint16 or float, not {picture.dtype}")
-    return np.asarray(np.rint(unit.clip(0, 1) * 255), np.uint8)
-
-
-def _float_to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    if values.min() >= 0 and np.ptp(values) >= _LEAST_SHARE and values.max() <= 1:
-        return values
-    low, high = np.percentile(values, (0.1, 99.9), axis=(0, 1))
-    return np.asarray((values - low) / np.maximum(high - low, np.finfo(np.float32).tiny), np.float32)

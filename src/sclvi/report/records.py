@@ -5,9 +5,10 @@ import io
 import json
 import math
 from collections.abc import Iterable
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood, Verdict
+from sclvi.decision.rules import Rules
 
 
 class BoxRecord(TypedDict):
@@ -25,6 +26,7 @@ class NearestGoodRecord(TypedDict):
     picture: str
     box: BoxRecord
     distance: float | None
+    compared: BoxRecord | None  # the patch of the inspected picture
 
 
 class DefectRecord(TypedDict):
@@ -36,6 +38,9 @@ class DefectRecord(TypedDict):
     mean: float | None
     severity: float | None
     nearest_good: NearestGoodRecord | None
+    polygon: list[list[float]]  # [x, y] of each corner
+    area_mm2: float | None  # null without a scale in the rules
+    discounted_by: list[str]  # rules by which it does not count
 
 
 class SizeRecord(TypedDict):
@@ -52,11 +57,20 @@ class FileRecord(TypedDict):
     mtime_ns: int
 
 
+class RulesRecord(TypedDict):
+    """What the rules made of an inspection; see `Rules`."""
+
+    verdict: Verdict  # after the rules
+    counted: int  # defects that count
+    settings: dict[str, Any]  # the rules themselves
+
+
 class Record(TypedDict):
     """One line of results.jsonl. Scores are in full precision, and null where they were no finite number."""
 
     image: str
-    verdict: Verdict
+    verdict: Verdict  # by the threshold, whatever the rules
+    rules: RulesRecord | None
     score: float | None
     threshold: float | None
     pixel_threshold: float | None
@@ -68,6 +82,7 @@ class Record(TypedDict):
     file: NotRequired[FileRecord | None]  # null for pictures that are no file
     channels: NotRequired[int]  # of the picture
     overlay: NotRequired[str]  # path inside the results folder, with forward slashes
+    comparisons: NotRequired[str]  # likewise, see `draw_comparisons`; absent where there are none
 
 
 class Skipped(TypedDict):
@@ -91,6 +106,9 @@ CSV_COLUMNS = (
     "worst_peak",
     "worst_severity",
     "model",
+    "worst_area_mm2",
+    "counted_defects",
+    "final_verdict",
 )
 
 
@@ -100,6 +118,7 @@ def to_record(inspection: Inspection) -> Record:
     return {
         "image": inspection.image,
         "verdict": inspection.verdict,
+        "rules": None,
         "score": _finite(inspection.score),
         "threshold": _finite(inspection.threshold),
         "pixel_threshold": _finite(inspection.pixel_threshold),
@@ -109,6 +128,34 @@ def to_record(inspection: Inspection) -> Record:
         "milliseconds": _finite(inspection.milliseconds),
         "appearance": dict(inspection.appearance),
     }
+
+
+def apply_rules(record: Record, rules: Rules | None) -> Record:
+    """The same inspection after the rules, which may be others than before; None: no rules."""
+    defects = record["defects"]
+    if rules is None:
+        unruled: list[DefectRecord] = [{**defect, "area_mm2": None, "discounted_by": []} for defect in defects]
+        return {**record, "rules": None, "defects": unruled}
+    severities = [math.nan if defect["severity"] is None else defect["severity"] for defect in defects]
+    areas = [defect["area"] for defect in defects]
+    ruling = rules.judge(record["verdict"], list(zip(areas, severities, strict=True)))
+    ruled: list[DefectRecord] = [
+        {**defect, "area_mm2": rules.area_mm2(defect["area"]), "discounted_by": list(names)}
+        for defect, names in zip(defects, ruling.discounted_by, strict=True)
+    ]
+    settings = rules.model_dump(exclude_none=True)
+    stated: RulesRecord = {"verdict": ruling.verdict, "counted": ruling.counted, "settings": settings}
+    return {**record, "rules": stated, "defects": ruled}
+
+
+def final_verdict(record: Record) -> Verdict:
+    """The verdict after the rules, where there are any."""
+    return record["verdict"] if record["rules"] is None else record["rules"]["verdict"]
+
+
+def is_accepted_by_rules(record: Record) -> bool:
+    """Whether it is good after the rules, defective before."""
+    return record["verdict"] == "defective" and final_verdict(record) == "good"
 
 
 def to_line(record: Record) -> bytes:
@@ -147,7 +194,10 @@ def _row(record: Record) -> tuple[object, ...]:
         worst = (*(first["box"][key] for key in ("x", "y", "width", "height")), first["area"])
         worst += (first["peak"], first["severity"])
     scores = (record["score"], record["threshold"])
-    return (record["image"], record["verdict"], *scores, len(record["defects"]), *worst, record["model"])
+    area_mm2 = record["defects"][0]["area_mm2"] if record["defects"] else None
+    counted = len(record["defects"]) if record["rules"] is None else record["rules"]["counted"]
+    judged = (record["image"], record["verdict"], *scores, len(record["defects"]), *worst, record["model"])
+    return (*judged, area_mm2, counted, final_verdict(record))
 
 
 def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
@@ -166,11 +216,19 @@ def _defect(defect: Defect) -> DefectRecord:
         "mean": _finite(defect.mean),
         "severity": _finite(defect.severity),
         "nearest_good": None if defect.nearest_good is None else _nearest_good(defect.nearest_good),
+        "polygon": [[float(x), float(y)] for x, y in defect.polygon],
+        "area_mm2": None,
+        "discounted_by": [],
     }
 
 
 def _nearest_good(good: NearestGood) -> NearestGoodRecord:
-    return {"picture": good.picture, "box": _box(good.box), "distance": _finite(good.distance)}
+    return {
+        "picture": good.picture,
+        "box": _box(good.box),
+        "distance": _finite(good.distance),
+        "compared": None if good.compared is None else _box(good.compared),
+    }
 
 
 def _box(box: Box) -> BoxRecord:
