@@ -40,6 +40,12 @@ class GoodPictures:
     def channels(self) -> int:
         return self.images.shape[1]
 
+    def only(self, numbers: Sequence[int]) -> "GoodPictures":
+        """Some of the pictures, in the order given; aligned as before."""
+        images = self.images[list(numbers)]
+        pictures = tuple(self.pictures[number] for number in numbers)
+        return GoodPictures(images, self.alignment, pictures, _fingerprint(images))
+
 
 def read_good(
     good: str | Path | Sequence[Source],
@@ -86,7 +92,11 @@ def read_good(
     known = [
         TrainingPicture(name, _size(picture), pose) for (name, picture), (_, pose) in zip(usable, brought, strict=True)
     ]
-    return GoodPictures(images, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
+    return GoodPictures(images, alignment, tuple(known), _fingerprint(images))
+
+
+def _fingerprint(images: Tensor) -> str:
+    return hashlib.sha256(images.numpy().data).hexdigest()
 
 
 def _size(picture: Picture) -> tuple[int, int]:

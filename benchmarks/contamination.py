@@ -1,0 +1,111 @@
+"""What bad pictures among the good ones cost, and what the audit gets back:
+
+    python -m benchmarks.contamination --data ../shared/data
+
+Defective test pictures are put among the good ones until they are 2, 5, 10 and 20 % of all; 0 % shows what the audit
+takes from a clean folder. They are left out of the test pictures. Each set is learned from without and with the audit,
+a row for each in benchmarks/results/contamination.csv. Precision and recall are of the pictures that the audit drops;
+a seed draws which defects are moved, smaller shares within larger ones.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmarks.tables import RESULTS
+from sclvi.data.layouts import GOOD, Item, find_layout
+from sclvi.errors import SclviError
+from sclvi.evaluation.evaluate import compare
+from sclvi.evaluation.reproduce.run import find_categories
+from sclvi.evaluation.rows import append_rows, provenance, rounded
+from sclvi.learn import train
+from sclvi.settings import Settings
+
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
+
+
+@dataclass(frozen=True)
+class Contaminated:
+    """A category with defective pictures among the good ones."""
+
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+
+    @property
+    def bad(self) -> frozenset[str]:
+        """Names of the defective pictures to learn from."""
+        return frozenset(str(item.path) for item in self.train if item.defect != GOOD)
+
+
+def contaminate(category: Path, share: float, seed: int) -> Contaminated:
+    """Move defective test pictures among the good ones until they are `share` of those, in order of their names.
+
+    Raises:
+        SclviError: so many that no defect is left to test.
+    """
+    layout = find_layout(category)
+    defective = [item for item in layout.test if item.defect not in (GOOD, "")]
+    count = round(share * len(layout.train) / (1 - share))
+    if count >= len(defective):
+        raise SclviError(f"{category}: {share:.0%} are {count} defective pictures, of {len(defective)} to test")
+    order = np.random.default_rng(seed).permutation(len(defective))[:count]
+    moved = {defective[number].path for number in order}
+    among = sorted(
+        (*layout.train, *(item for item in defective if item.path in moved)), key=lambda item: item.path.name
+    )
+    return Contaminated(tuple(among), tuple(item for item in layout.test if item.path not in moved))
+
+
+def measure(category: Path, share: float, audit: Literal["off", "drop"], settings: Settings) -> dict[str, Any]:
+    """One row."""
+    settings = settings.model_copy(update={"audit": audit})
+    pictures = contaminate(category, share, settings.seed)
+    model = train([item.path for item in pictures.train], settings)
+    inspections = list(model.inspect(item.path for item in pictures.test))
+    figures = compare(
+        pictures.test,
+        [inspection.score for inspection in inspections],
+        [inspection.anomaly_map for inspection in inspections],
+    )
+    dropped = frozenset(model.metadata["audit"]["flagged"] if audit == "drop" else ())
+    right = len(dropped & pictures.bad)
+    return {
+        "category": category.name,
+        "contamination_share": share,
+        "audit": audit,
+        "image_auroc": rounded(figures["image_auroc"], 5),
+        "pixel_auroc": rounded(figures["pixel_auroc"], 5),
+        "precision": rounded(right / len(dropped), 4) if dropped else None,
+        "recall": rounded(right / len(pictures.bad), 4) if audit == "drop" and pictures.bad else None,
+        "dropped": len(dropped) if audit == "drop" else None,
+        "train_images": len(pictures.train),
+        "bad_images": len(pictures.bad),
+        "train_seconds": model.metadata["train_seconds"],
+        "short_side": settings.short_side,
+        "seed": settings.seed,
+        "settings": settings.fingerprint(),
+        **provenance(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
+    parser.add_argument("--categories", nargs="+", help="only these")
+    parser.add_argument("--shares", type=float, nargs="*", default=SHARES, help="of bad pictures, 0..1")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--short-side", type=int, default=Settings().short_side, help="working size, px")
+    parser.add_argument("--out", type=Path, default=RESULTS / "contamination.csv")
+    arguments = parser.parse_args()
+    for seed in arguments.seeds:
+        settings = Settings(seed=seed, short_side=arguments.short_side)
+        for category in find_categories(arguments.data, arguments.categories):
+            for share in arguments.shares:
+                append_rows(arguments.out, [measure(category, share, audit, settings) for audit in ("off", "drop")])
+
+
+if __name__ == "__main__":
+    main()
