@@ -1,6 +1,7 @@
 """The audit of good pictures: its statistics, what it finds, its files, and training with it."""
 
 import csv
+import itertools
 import json
 import re
 
@@ -14,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 import sclvi as package
-from benchmarks.contamination import contaminate, measure
+from benchmarks.contamination import contaminate, measure, measure_audit
 from sclvi.audit.audit import audit
 from sclvi.audit.duplicates import first_copies
 from sclvi.audit.robust import FALSE_SHARE, deviation_of, deviations, outlier_limit
@@ -236,7 +237,7 @@ def test_contaminating_pictures_leave_the_test_set_and_smaller_shares_lie_within
         Image.fromarray(defective_part(number)).save(tmp_path / f"test/blotch/1{number:02}.png")
     sets = [contaminate(tmp_path, share, seed=3) for share in (0.0, 0.2, 0.4, 0.5)]
     assert [len(one.bad) for one in sets] == [0, 1, 3, 5]  # of 5, 6, 8 and 10
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in itertools.pairwise(sets):
         assert smaller.bad < larger.bad
     for one in sets:
         assert not one.bad & {str(item.path) for item in one.test}
@@ -253,3 +254,18 @@ def test_contamination_rows_say_what_was_dropped(tmp_path, monkeypatch):
     assert rows[0]["bad_images"] == 1 and rows[0]["train_images"] == 6
     assert rows[0]["settings"] != rows[1]["settings"]
     json.dumps(rows)
+
+
+def test_audit_rows_count_what_is_flagged_rightly_and_wrongly(tmp_path):
+    write_category(tmp_path)
+    for number in range(5, 30):
+        Image.fromarray(good_part(100 + number)).save(tmp_path / f"train/good/{number:03}.png")
+    for folder in ("test", "ground_truth"):  # only the clear defect stays, and one more to test
+        for path in (tmp_path / folder / "blotch").iterdir():
+            path.unlink()
+    for number in range(2):
+        Image.fromarray(defective_part(number)).save(tmp_path / f"test/blotch/{number:03}.png")
+    row = measure_audit(tmp_path, 1 / 31, SETTINGS)
+    assert (row["pictures"], row["bad_images"], row["recall"]) == (31, 1, 1.0)
+    false = round(row["false_flag_rate"] * 30)
+    assert row["precision"] == pytest.approx(1 / (1 + false), abs=1e-4)
