@@ -5,13 +5,15 @@
 
 Defective test pictures are put among the good ones until they are 2, 5, 10 and 20 % of all; 0 % shows what the audit
 takes from a clean folder. They are left out of the test pictures. Each set is learned from without and with the audit,
-a row for each in benchmarks/results/contamination.csv. Precision and recall are of the pictures that the audit drops;
+a row for each in benchmarks/results/contamination.csv, with the shares of defective and of good test pictures that the
+threshold rejects: bad pictures among those that set it raise it. Precision and recall are of the pictures that the audit drops;
 a seed draws which defects are moved, smaller shares within larger ones. With --audit-only nothing is learned: what the
 audit flags, check by check, goes to audit.csv.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,7 @@ from sclvi.audit.audit import CHECKS
 from sclvi.audit.audit import audit as audit_pictures
 from sclvi.data.good import read_good
 from sclvi.data.layouts import GOOD, Item, find_layout
+from sclvi.decision.inspection import Inspection
 from sclvi.errors import SclviError
 from sclvi.evaluation.evaluate import compare
 from sclvi.evaluation.reproduce.run import find_categories
@@ -84,6 +87,8 @@ def measure(category: Path, share: float, audit: Literal["off", "drop"], setting
         "audit": audit,
         "image_auroc": rounded(figures["image_auroc"], 5),
         "pixel_auroc": rounded(figures["pixel_auroc"], 5),
+        "detected_rate": rounded(_rejected(inspections, pictures.test, defective=True), 4),
+        "rejected_rate": rounded(_rejected(inspections, pictures.test, defective=False), 4),
         **_found(pictures, dropped),
         "dropped": None if dropped is None else len(dropped),
         "train_images": len(pictures.train),
@@ -120,6 +125,13 @@ def measure_audit(category: Path, share: float, settings: Settings) -> dict[str,
         "settings": settings.fingerprint(),
         **provenance(),
     }
+
+
+def _rejected(inspections: Sequence[Inspection], items: Sequence[Item], defective: bool) -> float:
+    """Share of the defective, or of the good, test pictures that the threshold rejects."""
+    pairs = zip(inspections, items, strict=True)
+    verdicts = [one.verdict for one, item in pairs if (item.defect != GOOD) == defective]
+    return verdicts.count("defective") / len(verdicts)
 
 
 def _found(pictures: Contaminated, flagged: frozenset[str] | None) -> dict[str, float | None]:

@@ -253,6 +253,7 @@ def test_contamination_rows_say_what_was_dropped(tmp_path, monkeypatch):
     assert [row["dropped"] is None for row in rows] == [True, False]
     assert rows[0]["bad_images"] == 1 and rows[0]["train_images"] == 6
     assert rows[0]["settings"] != rows[1]["settings"]
+    assert all(row[rate] in (0, 0.5, 1) for row in rows for rate in ("detected_rate", "rejected_rate"))  # 1 and 2
     json.dumps(rows)
 
 
