@@ -6,9 +6,9 @@
 Defective test pictures are put among the good ones until they are 2, 5, 10 and 20 % of all; 0 % shows what the audit
 takes from a clean folder. They are left out of the test pictures. Each set is learned from without and with the audit,
 a row for each in benchmarks/results/contamination.csv, with the shares of defective and of good test pictures that the
-threshold rejects: bad pictures among those that set it raise it. Precision and recall are of the pictures that the audit drops;
-a seed draws which defects are moved, smaller shares within larger ones. With --audit-only nothing is learned: what the
-audit flags, check by check, goes to audit.csv.
+threshold rejects: bad pictures among those that set it raise it. Precision and recall are of the pictures that the
+audit drops; a seed draws which defects are moved, smaller shares within larger ones. With --audit-only nothing is
+learned: what the audit flags, check by check, goes to audit.csv.
 """
 
 import argparse
