@@ -8,7 +8,7 @@ takes from a clean folder. They are left out of the test pictures. Each set is l
 a row for each in benchmarks/results/contamination.csv, with the shares of defective and of good test pictures that the
 threshold rejects: bad pictures among those that set it raise it. Precision and recall are of the pictures that the
 audit drops; a seed draws which defects are moved, smaller shares within larger ones. With --audit-only nothing is
-learned: what the audit flags, check by check, goes to audit.csv.
+learned: what the audit flags, check by check, and would drop goes to audit.csv.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def measure(category: Path, share: float, audit: Literal["off", "drop"], setting
         [inspection.score for inspection in inspections],
         [inspection.anomaly_map for inspection in inspections],
     )
-    dropped = frozenset(model.metadata["audit"]["flagged"]) if audit == "drop" else None
+    dropped = frozenset(model.metadata["audit"]["misleading"]) if audit == "drop" else None
     return {
         "category": category.name,
         "contamination_share": share,
@@ -110,13 +110,16 @@ def measure_audit(category: Path, share: float, settings: Settings) -> dict[str,
     audited = audit_pictures(data, settings)
     seconds = time.perf_counter() - started
     flagged = frozenset(picture.name for picture in audited.flagged)
+    dropped = frozenset(picture.name for picture in audited.pictures if picture.misleads)
+    good = len(sources) - len(pictures.bad)
     return {
         "category": category.name,
         "contamination_share": share,
         "pictures": len(sources),
         "bad_images": len(pictures.bad),
-        **_found(pictures, flagged),
-        "false_flag_rate": rounded(len(flagged - pictures.bad) / (len(sources) - len(pictures.bad)), 4),
+        **_found(pictures, dropped),
+        "false_drop_rate": rounded(len(dropped - pictures.bad) / good, 4),
+        "false_flag_rate": rounded(len(flagged - pictures.bad) / good, 4),
         **{check: sum(check in picture.failed for picture in audited.pictures) for check in CHECKS},
         "copies": sum(picture.copy_of is not None for picture in audited.pictures),
         "audit_seconds": round(seconds, 1),
@@ -134,12 +137,12 @@ def _rejected(inspections: Sequence[Inspection], items: Sequence[Item], defectiv
     return verdicts.count("defective") / len(verdicts)
 
 
-def _found(pictures: Contaminated, flagged: frozenset[str] | None) -> dict[str, float | None]:
+def _found(pictures: Contaminated, dropped: frozenset[str] | None) -> dict[str, float | None]:
     """Precision and recall, None where they are undefined."""
-    right = len((flagged or frozenset()) & pictures.bad)
+    right = len((dropped or frozenset()) & pictures.bad)
     return {
-        "precision": rounded(right / len(flagged), 4) if flagged else None,
-        "recall": rounded(right / len(pictures.bad), 4) if flagged is not None and pictures.bad else None,
+        "precision": rounded(right / len(dropped), 4) if dropped else None,
+        "recall": rounded(right / len(pictures.bad), 4) if dropped is not None and pictures.bad else None,
     }
 
 

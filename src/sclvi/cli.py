@@ -114,7 +114,8 @@ def train(
         typer.Option(help="Turn parts to lie alike and cut pictures to them, where good pictures allow it. [align]"),
     ] = None,
     audit: Annotated[
-        AuditChoice, typer.Option(help="Look for pictures that do not belong first: name them, or leave them out, too.")
+        AuditChoice,
+        typer.Option(help="First look for pictures that do not belong: name them, or leave out what misleads."),
     ] = AuditChoice.OFF,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
@@ -137,7 +138,8 @@ def train(
         model = train_model(good, settings, progress, skipped)
     save(model, out)
     if not quiet:
-        _say_flagged(model.metadata["audit"], "left out" if audit is AuditChoice.DROP else "suspect")
+        if audit is not AuditChoice.OFF:
+            _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
         threshold = model.calibration.threshold
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px "
@@ -175,7 +177,7 @@ def audit_pictures(
 ) -> None:
     """Say which good pictures do not belong: unlike the others, copies, blurred, of odd exposure or size.
 
-    Nothing is changed; 'train --audit drop' leaves these pictures out.
+    Nothing is changed; 'train --audit drop' leaves out those that are unlike the others, and copies.
     """
     from sclvi.audit.folder import audit_folder
     from sclvi.settings import preset as choose_preset
@@ -345,9 +347,10 @@ def _size_options(size: str | None) -> dict[str, object]:
     return {"size": None, "short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
 
 
-def _say_flagged(audit: "dict[str, Any] | None", what: str) -> None:
-    """A line for each picture that the audit flagged, if there was one."""
-    for name, reasons in (audit or {"flagged": {}})["flagged"].items():
+def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
+    """A line for each picture that the audit flagged."""
+    for name, reasons in audit["flagged"].items():
+        what = "left out" if dropped and name in audit["misleading"] else "suspect"
         output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
 
 

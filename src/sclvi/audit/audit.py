@@ -45,6 +45,11 @@ class AuditedPicture:
         return bool(self.failed) or self.copy_of is not None
 
     @property
+    def misleads(self) -> bool:
+        """Whether learning from it does harm: other light or softer edges that harm make it unlike the others, too."""
+        return "unlike" in self.failed or self.copy_of is not None
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """In words."""
         copy = () if self.copy_of is None else (f"copy of {self.copy_of}",)
@@ -72,12 +77,16 @@ class Audit:
         )
 
     def kept(self) -> list[int]:
-        """Numbers of the pictures that are not flagged, in order."""
-        return [number for number, picture in enumerate(self.pictures) if not picture.is_flagged]
+        """Numbers of the pictures that may be learned from, in order."""
+        return [number for number, picture in enumerate(self.pictures) if not picture.misleads]
 
     def summary(self) -> dict[str, Any]:
         """What a model keeps of it, as JSON can hold it."""
-        return {"pictures": len(self.pictures), "flagged": {one.name: list(one.reasons) for one in self.flagged}}
+        return {
+            "pictures": len(self.pictures),
+            "flagged": {one.name: list(one.reasons) for one in self.flagged},
+            "misleading": [one.name for one in self.flagged if one.misleads],
+        }
 
 
 def audit(data: GoodPictures, settings: Settings, progress: Progress = silent) -> Audit:
