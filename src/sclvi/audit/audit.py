@@ -46,7 +46,7 @@ class AuditedPicture:
 
     @property
     def misleads(self) -> bool:
-        """Whether learning from it does harm: other light or softer edges that harm make it unlike the others, too."""
+        """Whether it should not be learned from; light and blur that do harm make it unlike the others, too."""
         return "unlike" in self.failed or self.copy_of is not None
 
     @property
