@@ -93,7 +93,7 @@ def test_each_half_shows_twice_the_patch_around_it():
     picture, good = smooth_picture(600, 800), smooth_picture(300, 400, seed=1)
     placing = ((0.5, 0.0, 30.0), (0.0, 0.5, -20.0))  # the good picture is half as large, and the patch lies elsewhere
     reason = NearestGood("good", Box(142, 102, 32, 32), 0.1, Box(224, 244, 64, 64), placing)
-    known = TrainingPicture("good", (300, 400), np.eye(2, 3), encode_thumbnail(good, 100_000))
+    known = TrainingPicture("good", (300, 400), np.eye(2, 3), {}, encode_thumbnail(good, 100_000))
     drawn = draw_comparisons(picture, inspection_with([reason], (600, 800)), {"good": known})
     assert drawn.shape == (SIDE, 2 * SIDE + GAP, 3)
     left, right = halves(drawn)
@@ -105,7 +105,7 @@ def test_each_half_shows_twice_the_patch_around_it():
 def test_what_cannot_be_shown_is_grey_and_the_order_is_kept():
     picture = smooth_picture(600, 800)
     shown = NearestGood("good", Box(0, 0, 64, 64), 0.1, Box(0, 0, 64, 64), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
-    known = {"good": TrainingPicture("good", (600, 800), np.eye(2, 3), encode_thumbnail(picture, 100_000))}
+    known = {"good": TrainingPicture("good", (600, 800), np.eye(2, 3), {}, encode_thumbnail(picture, 100_000))}
     reasons = [None, replace(shown, picture="unknown"), shown, replace(shown, placing=None)]
     drawn = draw_comparisons(picture, inspection_with(reasons, (600, 800)), known)
     assert len(drawn) == 4 * SIDE

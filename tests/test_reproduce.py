@@ -550,6 +550,7 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
         "size": (256, 256),
         "short_side": 128,
         "align": False,
+        "audit": "drop",
         "light": "mean",
         "encoder": "paper",
         "start": "random",

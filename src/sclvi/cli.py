@@ -5,7 +5,7 @@ import os
 import sys
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -50,6 +50,14 @@ class LightChoice(StrEnum):
 
     PICTURE = "picture"
     MEAN = "mean"
+
+
+class AuditChoice(StrEnum):
+    """What training does about good pictures that do not belong."""
+
+    OFF = "off"
+    WARN = "warn"
+    DROP = "drop"
 
 
 class FusionChoice(StrEnum):
@@ -110,11 +118,14 @@ def train(
     thumbnails_kib: Annotated[
         float | None, typer.Option(help="What small copies of the good pictures may take in the model, KiB. [4096]")
     ] = None,
+    audit: Annotated[
+        AuditChoice,
+        typer.Option(help="First look for pictures that do not belong: name them, or leave out what misleads."),
+    ] = AuditChoice.OFF,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Learn what good parts look like and write a model."""
-    from sclvi.data.preparing import parse_size
     from sclvi.decision.threshold import images_needed
     from sclvi.learn import train as train_model
     from sclvi.model_file import save
@@ -124,10 +135,8 @@ def train(
     given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
     given |= {"thumbnails_kib": thumbnails_kib}
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    if size is not None:
-        parsed = parse_size(size)
-        options |= {"size": None, "short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
-    settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, **options)
+    options |= _size_options(size)
+    settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, audit=audit.value, **options)
     if preset is PresetChoice.PAPER and not quiet:
         _say_cost(good, settings)
     skipped = Skipped()
@@ -135,6 +144,8 @@ def train(
         model = train_model(good, settings, progress, skipped)
     save(model, out)
     if not quiet:
+        if audit is not AuditChoice.OFF:
+            _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
         threshold = model.calibration.threshold
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px, "
@@ -154,6 +165,40 @@ def train(
                 f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} set-aside pictures, "
                 f"{round(needed / model.inspector.settings.set_aside)} good pictures in all"
             )
+    _exit_if_skipped(skipped)
+
+
+@app.command("audit")
+def audit_pictures(
+    good: Annotated[
+        Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for audit.csv and audit.html.")] = Path("audit"),
+    size: Annotated[
+        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
+    ] = None,
+    align: Annotated[
+        bool, typer.Option(help="Turn parts to lie alike and cut pictures to them, where pictures allow it.")
+    ] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Say which good pictures do not belong: unlike the others, copies, blurred, of odd exposure or size.
+
+    Nothing is changed; 'train --audit drop' leaves out those that are unlike the others, and copies.
+    """
+    from sclvi.audit.folder import audit_folder
+    from sclvi.settings import preset as choose_preset
+
+    settings = choose_preset("default", align=align, **_size_options(size))
+    skipped = Skipped()
+    with progress_bars(quiet) as progress:
+        audited = audit_folder(good, out, settings, progress, skipped)
+    if not quiet:
+        output.print(
+            f"{len(audited.pictures)} pictures, {len(audited.flagged)} suspect, {len(skipped.names)} skipped; "
+            f"page: {(out / 'audit.html').resolve()}",
+            markup=False,
+        )
     _exit_if_skipped(skipped)
 
 
@@ -320,6 +365,23 @@ def demo(
         if not quiet:
             output.print(figures_table(result.evaluation))
         output.print(f"{result.evaluation.category} report: {result.report.resolve()}")
+
+
+def _size_options(size: str | None) -> dict[str, object]:
+    """The settings that `--size` means."""
+    from sclvi.data.preparing import parse_size
+
+    if size is None:
+        return {}
+    parsed = parse_size(size)
+    return {"size": None, "short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
+
+
+def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
+    """A line for each picture that the audit flagged."""
+    for name, reasons in audit["flagged"].items():
+        what = "left out" if dropped and name in audit["misleading"] else "suspect"
+        output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
 
 
 def _say_cost(good: Path, settings: "Settings") -> None:

@@ -13,28 +13,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sclvi.context.training import TrainingStep, measure_statistics, train_encoder
+from sclvi.audit.audit import Audit, audit
+from sclvi.context.settling import settle
+from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import GoodPictures, read_good
 from sclvi.data.light import Light
 from sclvi.data.sources import Source
+from sclvi.data.spread import spread
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
-from sclvi.encoders.making import inspecting_encoder, new_encoder
+from sclvi.encoders.making import new_encoder
 from sclvi.errors import OnSkip, SclviError
 from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.scale import ScaleMemory, fill_memories
 from sclvi.memory.surface import SurfaceMoments, see_surface
-from sclvi.model import BATCH, Calibration, Model
+from sclvi.model import Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
-_STATISTICS = 64  # pictures that batch statistics come from, thousands of places each; more change nothing but time
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 
@@ -75,6 +78,7 @@ class Lesson:
     memories: tuple[ScaleMemory, ...]
     moments: SurfaceMoments | None
     log: list[TrainingStep]
+    audit: Audit | None = None  # of all pictures that were read
 
 
 def learn_good(
@@ -84,6 +88,9 @@ def learn_good(
     data = read_good(
         good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib
     )
+    audited = None if settings.audit == "off" else audit(data, settings, progress)
+    if audited is not None and settings.audit == "drop":
+        data = data.only(audited.kept())
     if len(data.images) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
@@ -94,7 +101,7 @@ def learn_good(
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
         moments = see_surface(encoder, data.images, progress)
-    return Lesson(data, light, held, learned, encoder, memories, moments, log)
+    return Lesson(data, light, held, learned, encoder, memories, moments, log, audited)
 
 
 def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
@@ -113,7 +120,7 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
         calibration=calibration,
         pictures=lesson.data.pictures,
         fingerprint=fingerprint_of(inspector, lesson.data.alignment, lesson.data.levels, lesson.light, calibration),
-        metadata=_metadata(lesson.data, lesson.log, settings, seconds),
+        metadata=_metadata(lesson, settings, seconds),
     )
 
 
@@ -133,9 +140,7 @@ def learn_encoder(
     """
     encoder = new_encoder(settings, images.shape[1])
     log = train_encoder(encoder, lambda indices: images[learned[indices]], len(learned), settings, progress)
-    batches = images[_spread(len(images), _STATISTICS)].split(2 * BATCH)
-    measure_statistics(encoder, iter(track(batches, "measuring statistics", len(batches), progress)))
-    return inspecting_encoder(encoder), log
+    return settle(encoder, images, progress), log
 
 
 def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
@@ -145,11 +150,6 @@ def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
     return order[:held].sort().values, order[held:].sort().values
 
 
-def _spread(count: int, most: int) -> Tensor:
-    """At most `most` indices below `count`, evenly spread."""
-    return torch.linspace(0, count - 1, min(count, most)).long()
-
-
 def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> Calibration:
     """Measure what each map usually shows, then score the set-aside pictures and set the thresholds.
 
@@ -157,7 +157,7 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     and the threshold would reject more than it promises.
     """
     images, held = lesson.data.images, lesson.held
-    references = lesson.learned[_spread(len(lesson.learned), _REFERENCES)]
+    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
     shown = _score_as_strangers(inspector, moments, images, references, "measuring the usual", progress)
     usual = tuple(
         Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
@@ -181,24 +181,22 @@ def _score_as_strangers(
     progress: Progress,
 ) -> list[Tensor]:
     """The maps of some good pictures, each as if nothing had been kept of it; N x H x W for each kind of map."""
-    scored = []
-    for number in track(numbers.tolist(), stage, len(numbers), progress):
-        image = images[number][None]
-        surface = moments.surface_without(image) if moments is not None else None
-        scored.append(replace(inspector, surface=surface).score(image, without_picture=number)[0])
+    counted = track(numbers.tolist(), stage, len(numbers), progress)
+    scored = [score_as_stranger(inspector, moments, images, number) for number in counted]
     return [torch.cat(kind) for kind in zip(*scored, strict=True)]
 
 
-def _metadata(data: GoodPictures, log: list[TrainingStep], settings: Settings, seconds: float) -> dict[str, Any]:
+def _metadata(lesson: Lesson, settings: Settings, seconds: float) -> dict[str, Any]:
     packages = ("sclvi", "torch", "faiss-cpu", "numpy", "opencv-python-headless")
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "train_seconds": round(seconds, 1),
         "peak_memory_mib": round(peak_memory_mib(), 1),
-        "data_fingerprint": data.fingerprint,
+        "data_fingerprint": lesson.data.fingerprint,
         "settings_fingerprint": settings.fingerprint(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "device": str(pick_device()),
         "threads": torch.get_num_threads(),
-        "training_log": [asdict(step) for step in log],
+        "training_log": [asdict(step) for step in lesson.log],
+        "audit": None if lesson.audit is None else lesson.audit.summary(),
     }

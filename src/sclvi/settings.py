@@ -19,7 +19,7 @@ _SCORING_FIELDS = frozenset(
     )
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
-_OFF: Mapping[str, Any] = {"align": False, "crop": None, "surface": False, "raised": False}
+_OFF: Mapping[str, Any] = {"align": False, "audit": "off", "crop": None, "surface": False, "raised": False}
 _SHOWN_FIELDS = frozenset(("thumbnails_kib",))  # change what is shown, no figure
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -46,6 +46,9 @@ class Settings(BaseModel):
     short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
     align: bool = Field(
         True, description="turn parts to lie alike and cut pictures to them, where good pictures allow it"
+    )
+    audit: Literal["off", "warn", "drop"] = Field(
+        "off", description="look for good pictures that do not belong, and leave them out"
     )
     light: Literal["picture", "mean"] = Field("picture", description="see `Light`: each picture by itself, or the mean")
     encoder: Literal["dense", "paper"] = "dense"

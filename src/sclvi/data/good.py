@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -47,6 +47,12 @@ class GoodPictures:
     @property
     def channels(self) -> int:
         return self.images.shape[1]
+
+    def only(self, numbers: Sequence[int]) -> "GoodPictures":
+        """Some of the pictures, in the order given; aligned as before."""
+        images = self.images[list(numbers)]
+        pictures = tuple(self.pictures[number] for number in numbers)
+        return replace(self, images=images, pictures=pictures, fingerprint=_fingerprint(images))
 
 
 def read_good(
@@ -108,7 +114,11 @@ def read_good(
         )
         for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
     ]
-    return GoodPictures(images, levels, alignment, tuple(known), hashlib.sha256(images.numpy().data).hexdigest())
+    return GoodPictures(images, levels, alignment, tuple(known), _fingerprint(images))
+
+
+def _fingerprint(images: Tensor) -> str:
+    return hashlib.sha256(images.numpy().data).hexdigest()
 
 
 def _size(picture: Picture) -> tuple[int, int]:

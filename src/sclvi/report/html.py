@@ -73,7 +73,7 @@ def render_report(
     entries = _entries(worst_first, folder)
     rules = worst_first[0]["rules"] if worst_first else None
     threshold = worst_first[0]["threshold"] if worst_first else None
-    page = _template_environment().get_template("report.html")
+    page = template_environment().get_template("report.html")
     text = page.render(
         cards=entries[:MOST_THUMBNAILS],
         rest=entries[MOST_THUMBNAILS:],
@@ -98,7 +98,8 @@ def render_report(
     return text.encode("utf-8", "replace")  # names that are not UTF-8 cannot be shown
 
 
-def _template_environment() -> Environment:
+def template_environment() -> Environment:
+    """Where pages find their templates and how they write numbers."""
     environment = Environment(
         loader=PackageLoader("sclvi", "report"),
         autoescape=True,

@@ -179,12 +179,12 @@ def from_line(line: bytes) -> Record | None:
 
 def results_csv(records: Iterable[Record]) -> bytes:
     """One row per picture with its worst defect; UTF-8, columns as in CSV_COLUMNS, empty where there is no defect."""
-    return _csv(CSV_COLUMNS, (_row(record) for record in records))
+    return csv_table(CSV_COLUMNS, (_row(record) for record in records))
 
 
 def skipped_csv(skipped: Iterable[Skipped]) -> bytes:
     """Columns image and reason; UTF-8."""
-    return _csv(("image", "reason"), ((item["image"], item["reason"]) for item in skipped))
+    return csv_table(("image", "reason"), ((item["image"], item["reason"]) for item in skipped))
 
 
 def _row(record: Record) -> tuple[object, ...]:
@@ -200,7 +200,8 @@ def _row(record: Record) -> tuple[object, ...]:
     return (*judged, area_mm2, counted, final_verdict(record))
 
 
-def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
+def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
+    """A CSV file, UTF-8; names that are not UTF-8 are escaped."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

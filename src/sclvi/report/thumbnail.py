@@ -29,6 +29,12 @@ def thumbnail(overlay: Path, size: tuple[int, int]) -> str | None:
             picture = drawn.convert("RGB").crop((0, 0, min(width, drawn.width), min(height, drawn.height)))
     except (OSError, ValueError):
         return None
+    return small_picture(picture)
+
+
+def small_picture(picture: Image.Image) -> str:
+    """A data: address of an RGB picture as a JPEG with the longer side at most 480 px."""
+    picture = picture.copy()
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(picture)).decode("ascii")
 

@@ -1,0 +1,42 @@
+"""What kind of photograph each picture is: sharpness, brightness, clipping, size. Each is judged against the others'.
+
+Measured on the pictures as they are learned from, reduced and aligned: blur that is gone then does no harm.
+"""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from sclvi.audit.robust import Values
+
+_DARKEST, _BRIGHTEST = 1 / 255, 254 / 255  # at and beyond these a sensor of eight bits tells nothing
+_FAINTEST = 1e-6  # stands in for a variance of 0
+
+
+def sharpness(images: Tensor) -> Values:
+    """Logarithm of the variance of the Laplacian over that of the grey picture: a dim lamp is no blur.
+
+    N x C x H x W float -> N.
+    """
+    values = []
+    for image in images:
+        grey = image.mean(0).numpy()
+        edges = float(cv2.Laplacian(grey, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE).var())
+        values.append(np.log((edges + _FAINTEST) / (float(grey.var()) + _FAINTEST)))
+    return np.array(values)
+
+
+def brightness(images: Tensor) -> Values:
+    """Mean of each picture; N x C x H x W float 0..1 -> N."""
+    return images.mean((1, 2, 3)).double().numpy()
+
+
+def clipped_share(images: Tensor) -> Values:
+    """Share of the values that are black or full white; N x C x H x W float 0..1 -> N."""
+    return torch.stack([((one <= _DARKEST) | (one >= _BRIGHTEST)).double().mean() for one in images]).numpy()
+
+
+def log_size(sizes: list[tuple[int, int]]) -> Values:
+    """Logarithms of height and of width as the pictures were taken; N x (height, width) px -> 2 x N."""
+    return np.log(np.array(sizes, np.float64)).T
