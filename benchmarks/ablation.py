@@ -22,6 +22,8 @@ from sclvi.settings import Settings
 
 # What is left when the part is gone.
 LEARNING: Mapping[str, Mapping[str, Any]] = {
+    "alignment": {"align": False},
+    "nearness": {"nearness": 0.0},
     "context learning": {"steps": 0},
     "procedural start": {"start": "random"},
     "soft length normalisation": {"softness": None},

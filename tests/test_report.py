@@ -47,6 +47,7 @@ def inspection_of(image: Path | str = "a.png", size: tuple[int, int] = (60, 80),
         MODEL,
         12.5,
         {"level": 0.4},
+        0.05,
     )
     return replace(inspection, **changes)
 

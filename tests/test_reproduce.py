@@ -533,6 +533,7 @@ SCORING = {
     "affinity_limit": 15.0,
     "softness": 0.5,
     "query_step": 1,
+    "nearness": 0.5,
     "surface": False,
     "raised": False,
     "smoothing": 0.0,
@@ -706,7 +707,8 @@ def test_a_model_with_the_papers_light_or_code_space_is_saved_and_loaded_bit_for
             assert one.light.mean is None
             encoded = torch.randn(2, 64, 3, 4)
             for memory in one.inspector.memories:  # codes as they are
-                assert torch.equal(memory.codes(encoded)[1, 2, 0], encoded[1, :, 2, 0])
+                codes, _ = memory.search(encoded, memory.stride, 1, None)
+                assert torch.equal(codes.view(2, 3, 4, 64)[1, 2, 0], encoded[1, :, 2, 0])
     tests = [good_part(80)[:SIDE, :SIDE], defective_part(81)[:SIDE, :SIDE]]
     before, after = list(model.inspect(tests)), list(again.inspect(tests))
     for one, other in zip(before, after, strict=True):

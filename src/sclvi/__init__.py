@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sclvi.calibrate import calibrate
     from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
     from sclvi.errors import SclviError
     from sclvi.evaluation.evaluate import Evaluation, evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "NearestGood",
     "SclviError",
     "Settings",
+    "calibrate",
     "evaluate",
     "load",
     "save",
@@ -46,6 +48,7 @@ _HOMES = {
     "NearestGood": "decision.inspection",
     "SclviError": "errors",
     "Settings": "settings",
+    "calibrate": "calibrate",
     "evaluate": "evaluation.evaluate",
     "load": "model_file",
     "save": "model_file",

@@ -163,8 +163,45 @@ def train(
             needed = images_needed(threshold.asked_rate)
             output.print(
                 f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} set-aside pictures, "
-                f"{round(needed / model.inspector.settings.set_aside)} good pictures in all"
+                f"{round(needed / model.inspector.settings.set_aside)} good pictures in all; or 'sclvi calibrate' with "
+                f"{needed} others"
             )
+    _exit_if_skipped(skipped)
+
+
+@app.command("calibrate")
+def calibrate_model(
+    model: ModelPath,
+    good: Annotated[
+        Path, typer.Argument(metavar="GOOD", help="Folder or CSV manifest of good pictures not trained on.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Where to write the model. [over MODEL]")] = None,
+    false_reject_rate: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
+    quiet: Quiet = False,
+) -> None:
+    """Set the threshold anew on other good pictures; nothing is learned."""
+    from sclvi.calibrate import calibrate
+    from sclvi.decision.threshold import images_needed
+    from sclvi.model_file import load, save
+
+    if not 0 < false_reject_rate < 1:
+        raise SclviError(f"false-reject rate {false_reject_rate}: a share between 0 and 1 is needed, such as 0.01")
+    out = out or model
+    _check_writable(out)
+    skipped = Skipped()
+    loaded = load(model)
+    with progress_bars(quiet) as progress:
+        calibrated = calibrate(loaded, good, false_reject_rate, progress, skipped)
+    save(calibrated, out)
+    if not quiet:
+        before, threshold = loaded.threshold, calibrated.calibration.threshold
+        output.print(
+            f"{out}: threshold {threshold.value:.3f}, was {before:.3f}; set on {threshold.pictures} good pictures: "
+            f"at most {threshold.promised_rate:.1%} of good parts are rejected"
+        )
+        if not threshold.is_kept:
+            needed = images_needed(false_reject_rate)
+            output.print(f"{false_reject_rate:.1%} was asked; {needed - threshold.pictures} more pictures promise it")
     _exit_if_skipped(skipped)
 
 

@@ -97,7 +97,8 @@ def learn_good(
     data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
     held, learned = _split(len(data.images), settings)
     encoder, log = learn_encoder(data.images, learned, settings, progress)
-    memories = fill_memories(encoder, data.images, settings, progress)
+    nearness = settings.nearness if data.alignment.template is not None else 0.0
+    memories = fill_memories(encoder, data.images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
         moments = see_surface(encoder, data.images, progress)

@@ -24,7 +24,7 @@ from sclvi.data.sources import Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box, scale_outline
 from sclvi.decision.drift import SCORE
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
-from sclvi.decision.threshold import Threshold
+from sclvi.decision.threshold import Threshold, p_value
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
@@ -160,6 +160,7 @@ class Model:
                     model=self.fingerprint,
                     milliseconds=milliseconds,
                     appearance=loaded.appearance,
+                    p_value=p_value(scores[index], self.calibration.scores),
                 ),
                 loaded.picture,
             )

@@ -78,6 +78,7 @@ def save(model: Model, path: Path) -> None:
                 "stride": memory.stride,
                 "length": memory.space and memory.space.length,
                 "grid": memory.grid,
+                "nearness": memory.nearness,
             }
             for memory in model.inspector.memories
         ],
@@ -171,7 +172,8 @@ def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMe
     if known["length"] is not None:
         space = CodeSpace(torch.from_numpy(arrays[f"memory{number}.centre"]), known["length"])
     bank = MemoryBank.from_bytes(arrays.pop(f"memory{number}.index"), arrays[f"memory{number}.origins"])
-    return ScaleMemory(known["patch"], known["stride"], space, bank, (known["grid"][0], known["grid"][1]))
+    grid = (known["grid"][0], known["grid"][1])
+    return ScaleMemory(known["patch"], known["stride"], space, bank, grid, known["nearness"])
 
 
 def _build_surface(arrays: Arrays, encoder: Encoder, settings: Settings) -> Surface | None:

@@ -15,11 +15,18 @@ from sclvi.scoring.affinity import LAMBDA, Fusion
 _SCORING_FIELDS = frozenset(
     (
         *("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step"),
-        *("surface", "raised", "smoothing"),
+        *("nearness", "surface", "raised", "smoothing"),
     )
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
-_OFF: Mapping[str, Any] = {"align": False, "audit": "off", "crop": None, "surface": False, "raised": False}
+_OFF: Mapping[str, Any] = {
+    "align": False,
+    "audit": "off",
+    "crop": None,
+    "nearness": 0.0,
+    "surface": False,
+    "raised": False,
+}
 _SHOWN_FIELDS = frozenset(("thumbnails_kib",))  # change what is shown, no figure
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -70,6 +77,9 @@ class Settings(BaseModel):
     )
     memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
     search: Search = Field("inverted", description="of the memory: inverted file, or every item")
+    nearness: float = Field(
+        0.03, ge=0, description="of turned parts: what a px between two patches' places counts, in units of the codes"
+    )
     fusion: Fusion = Field(
         "affinity", description="of the nearest items: eq. 4 and 5, plain mean, or the nearest alone"
     )
@@ -142,6 +152,7 @@ _PAPER: Mapping[str, Any] = {
     "search": "exact",
     "softness": None,
     "query_step": 1,
+    "nearness": 0.0,
     "surface": False,
     "raised": False,
     "smoothing": 0.0,

@@ -55,6 +55,11 @@ class GoodPictures:
         return replace(self, images=images, pictures=pictures, fingerprint=_fingerprint(images))
 
 
+def good_sources(good: str | Path | Sequence[Source]) -> list[Source]:
+    """The pictures of a folder, of the train/good of an MVTec category, or of a CSV manifest; a sequence as it is."""
+    return [item.path for item in find_layout(Path(good)).train] if isinstance(good, str | Path) else list(good)
+
+
 def read_good(
     good: str | Path | Sequence[Source],
     size: tuple[int, int] | None,
@@ -77,7 +82,7 @@ def read_good(
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
     """
-    sources = [item.path for item in find_layout(Path(good)).train] if isinstance(good, str | Path) else list(good)
+    sources = good_sources(good)
     read: list[tuple[str, Picture]] = []
     with ThreadPoolExecutor(2) as pool:
         reading = pool.map(_try_read, enumerate(sources))

@@ -62,6 +62,7 @@ class Inspection:
     model: str  # fingerprint of the model
     milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
     appearance: Appearance = field(repr=False, compare=False)  # what `find_drift` watches beside the score
+    p_value: float  # share of good parts that score as high, as far as the calibration can tell; see `p_value`
 
     @property
     def verdict(self) -> Verdict:

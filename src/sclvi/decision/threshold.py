@@ -35,6 +35,14 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     return Threshold(sorted(scores)[rank - 1], rate, max(rate, 1 / (count + 1)), count)
 
 
+def p_value(score: float, scores: Sequence[float]) -> float:
+    """Conformal p-value: a good picture that is exchangeable with the scored ones gets p or less with probability <= p.
+
+    (1 + number of `scores` that are no less) / (n + 1); a score that is no number counts as above all.
+    """
+    return (1 + sum(other >= score for other in scores)) / (len(scores) + 1)
+
+
 def images_needed(rate: float) -> int:
     """How many set-aside pictures it takes to promise `rate`."""
     return math.ceil(1 / rate - 1e-9) - 1

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from sclvi.encoders.compute import encode
 from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
-from sclvi.memory.bank import MemoryBank, items_within
+from sclvi.memory.bank import MemoryBank, Neighbours, items_within
 from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.nearness import with_places, without_places
 from sclvi.progress import Progress, track
 from sclvi.settings import Settings
 
@@ -22,18 +23,36 @@ class ScaleMemory:
     space: CodeSpace | None  # None: codes as the encoder gives them
     bank: MemoryBank
     grid: tuple[int, int]  # (h, w) patches of one picture
+    nearness: float = 0.0  # what a px between places counts, in units of the codes; 0: patches of any place compare
 
-    def codes(self, encoded: Tensor) -> Tensor:
-        """B x D x h x w as the encoder gives them -> B x h x w x D in the space of the memory."""
+    def search(self, encoded: Tensor, stride: int, eta: int, without_picture: int | None) -> tuple[Tensor, Neighbours]:
+        """The codes of patches in the space of the memory, B h w x D float, and their nearest items.
+
+        Args:
+            encoded: B x D x h x w float as the encoder gives them.
+            stride: px between these patches.
+            eta: how many items.
+            without_picture: training picture whose own patches are not looked at.
+        """
+        patches = self.grid[0] * self.grid[1]
+        without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
         codes = encoded.permute(0, 2, 3, 1).contiguous()
-        return codes if self.space is None else self.space(codes)
+        codes = codes if self.space is None else self.space(codes)
+        if self.nearness == 0:
+            rows = codes.flatten(0, 2)
+            return rows, self.bank.search(rows, eta, without)
+        rows = with_places(codes, stride, self.nearness).flatten(0, 2)
+        return without_places(rows, self.bank.search(rows, eta, without))
 
 
-def fill_memories(encoder: Encoder, images: Tensor, settings: Settings, progress: Progress) -> tuple[ScaleMemory, ...]:
+def fill_memories(
+    encoder: Encoder, images: Tensor, settings: Settings, progress: Progress, nearness: float = 0.0
+) -> tuple[ScaleMemory, ...]:
     """Encode every patch of every good picture; a memory over budget keeps the same random share of each picture.
 
     Args:
         images: N x C x H x W float, prepared by `Light`.
+        nearness: what a px between the places of two patches counts, in units of the codes; 0: nothing.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     strides = settings.memory_strides
@@ -56,6 +75,10 @@ def fill_memories(encoder: Encoder, images: Tensor, settings: Settings, progress
         kept[scale].clear()
         space = None if settings.softness is None else CodeSpace.measure(codes, settings.softness)
         codes = codes if space is None else space(codes)
-        bank = MemoryBank.build(codes, torch.cat(origins[scale]), settings.seed, settings.search)
-        memories.append(ScaleMemory(patch, strides[scale], space, bank, grids[scale]))
+        kept_origins = torch.cat(origins[scale])
+        if nearness:
+            places = with_places(torch.empty(1, *grids[scale], 0), strides[scale], nearness).flatten(0, 2)
+            codes = torch.cat([codes, places[kept_origins % len(places)]], dim=1)
+        bank = MemoryBank.build(codes, kept_origins, settings.seed, settings.search)
+        memories.append(ScaleMemory(patch, strides[scale], space, bank, grids[scale], nearness))
     return tuple(memories)

@@ -72,6 +72,7 @@ class Record(TypedDict):
     verdict: Verdict  # by the threshold, whatever the rules
     rules: RulesRecord | None
     score: float | None
+    p_value: float  # see `Inspection`
     threshold: float | None
     pixel_threshold: float | None
     size: SizeRecord
@@ -109,6 +110,7 @@ CSV_COLUMNS = (
     "worst_area_mm2",
     "counted_defects",
     "final_verdict",
+    "p_value",
 )
 
 
@@ -120,6 +122,7 @@ def to_record(inspection: Inspection) -> Record:
         "verdict": inspection.verdict,
         "rules": None,
         "score": _finite(inspection.score),
+        "p_value": inspection.p_value,
         "threshold": _finite(inspection.threshold),
         "pixel_threshold": _finite(inspection.pixel_threshold),
         "size": {"width": int(width), "height": int(height)},
@@ -197,7 +200,7 @@ def _row(record: Record) -> tuple[object, ...]:
     area_mm2 = record["defects"][0]["area_mm2"] if record["defects"] else None
     counted = len(record["defects"]) if record["rules"] is None else record["rules"]["counted"]
     judged = (record["image"], record["verdict"], *scores, len(record["defects"]), *worst, record["model"])
-    return (*judged, area_mm2, counted, final_verdict(record))
+    return (*judged, area_mm2, counted, final_verdict(record), record["p_value"])
 
 
 def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:

@@ -58,13 +58,9 @@ class Inspector:
         strides = tuple(self.settings.query_step * memory.stride for memory in self.memories)
         found = []
         for memory, encoded, stride in zip(self.memories, encode(self.encoder, images, strides), strides, strict=True):
-            codes = memory.codes(encoded.cpu())
-            batch, height, width, length = codes.shape
-            patches = memory.grid[0] * memory.grid[1]
-            without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
-            rows = codes.view(-1, length)
-            neighbours = memory.bank.search(rows, eta, without)
-            found.append(Found(rows, neighbours, (batch, height, width), memory.patch, stride, size))
+            codes, neighbours = memory.search(encoded.cpu(), stride, eta, without_picture)
+            grid = (len(encoded), encoded.shape[2], encoded.shape[3])
+            found.append(Found(codes, neighbours, grid, memory.patch, stride, size))
         return found
 
     def score(self, images: Tensor, without_picture: int | None = None) -> tuple[list[Tensor], Found]:

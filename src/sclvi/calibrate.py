@@ -1,0 +1,60 @@
+"""A new threshold for a trained model, from good pictures that it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sclvi.data.good import good_sources
+from sclvi.data.sources import Source, source_name
+from sclvi.decision.threshold import conformal_threshold
+from sclvi.errors import OnSkip, SclviError
+from sclvi.model import Model
+from sclvi.model_file import fingerprint_of
+from sclvi.progress import Progress, silent, track
+
+
+def calibrate(
+    model: Model,
+    good: str | Path | Sequence[Source],
+    false_reject_rate: float = 0.01,
+    progress: Progress = silent,
+    on_skip: OnSkip | None = None,
+) -> Model:
+    """The same model with its threshold set on other good pictures, those that set it before forgotten.
+
+    What is learned stays as it is, and so do raw scores; threshold, p-values and fingerprint change.
+
+    Args:
+        model: as trained.
+        good: pictures of good parts that the model was not trained on, from the line it is to work at; a folder, a CSV
+            manifest, or a sequence of paths or arrays.
+        false_reject_rate: share of good parts that may be rejected, 0..1, exclusive.
+        progress: told after each picture.
+        on_skip: called for each picture that cannot be inspected; without it the error is raised.
+
+    Raises:
+        SclviError: nothing to calibrate with, a picture that the model was trained on, or a bad picture without
+            `on_skip`.
+    """
+    sources = good_sources(good)
+    known = {picture.name for picture in model.pictures}
+    for number, source in enumerate(sources):
+        if not isinstance(source, str | Path):
+            continue
+        name = source_name(number, source)
+        if name in known:
+            raise SclviError(f"{name}: the model was trained on it; a threshold needs good pictures it has not seen")
+    inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
+    scores = tuple(inspection.score for inspection in inspecting)
+    if not scores:
+        raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
+    threshold = conformal_threshold(scores, false_reject_rate)
+    outline = min(model.calibration.outline, threshold.value)
+    calibration = replace(model.calibration, threshold=threshold, outline=outline, scores=scores)
+    return replace(
+        model,
+        calibration=calibration,
+        fingerprint=fingerprint_of(model.inspector, model.alignment, model.levels, model.light, calibration),
+        metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},
+    )

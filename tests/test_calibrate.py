@@ -1,0 +1,93 @@
+"""A threshold set anew: what changes, what does not, what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import sclvi
+from sclvi.decision.threshold import conformal_threshold, p_value
+from sclvi.errors import SclviError
+from tests.parts import SIDE, defective_part, good_part
+
+SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sclvi.train([good_part(number) for number in range(8)], SETTINGS)
+
+
+def test_the_threshold_is_the_conformal_quantile_of_the_new_scores(model):
+    others = [good_part(number) for number in range(50, 62)]
+    scores = [inspection.score for inspection in model.inspect(others)]
+    calibrated = sclvi.calibrate(model, others, 0.2)
+    assert calibrated.threshold == sorted(scores)[int(np.ceil(13 * 0.8)) - 1]
+    assert calibrated.calibration.threshold.promised_rate == 0.2
+    assert calibrated.calibration.outline <= calibrated.threshold
+    assert calibrated.fingerprint != model.fingerprint
+    again = [inspection.score for inspection in calibrated.inspect(others)]
+    assert again == scores
+
+
+def test_few_pictures_say_what_they_can_promise(model):
+    threshold = sclvi.calibrate(model, [good_part(50), good_part(51)], 0.01).calibration.threshold
+    assert not threshold.is_kept
+    assert threshold.promised_rate == pytest.approx(1 / 3)
+
+
+def test_p_values_follow_the_calibration(model):
+    calibrated = sclvi.calibrate(model, [good_part(number) for number in range(50, 59)])
+    good, bad = calibrated.inspect([good_part(70), defective_part(71)])
+    assert bad.p_value == pytest.approx(0.1)
+    assert good.p_value == sum(score >= good.score for score in (*calibrated.calibration.scores, np.inf)) / 10
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.floats(0, 1e6), st.floats(0.01, 0.99))
+def test_a_score_above_the_threshold_has_a_p_value_within_the_promise(scores, score, rate):
+    threshold = conformal_threshold(scores, rate)
+    if score > threshold.value:
+        assert p_value(score, scores) <= threshold.promised_rate + 1e-9
+    assert 1 / (len(scores) + 1) <= p_value(score, scores) <= 1
+
+
+def test_what_is_no_number_has_the_smallest_p_value():
+    assert p_value(float("nan"), [1.0, 2.0, 3.0]) == 0.25
+
+
+def test_pictures_that_were_learned_from_are_refused(tmp_path):
+    for number in range(4):
+        Image.fromarray(good_part(number)).save(tmp_path / f"{number}.png")
+    model = sclvi.train(tmp_path, SETTINGS)
+    with pytest.raises(SclviError, match="trained on it"):
+        sclvi.calibrate(model, tmp_path)
+
+
+def test_one_bad_picture_is_left_out_and_none_at_all_is_an_error(model, tmp_path):
+    Image.fromarray(good_part(50)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    left_out = []
+    calibrated = sclvi.calibrate(model, tmp_path, on_skip=lambda name, error: left_out.append(name))
+    assert len(left_out) == 1
+    assert len(calibrated.calibration.scores) == 1
+    with pytest.raises(SclviError):
+        sclvi.calibrate(model, [tmp_path / "bad.png"])
+
+
+def test_the_command_writes_the_model_and_says_what_it_promises(sclvi, model, tmp_path):
+    from sclvi.model_file import load, save
+
+    path = tmp_path / "part.sclvi"
+    save(model, path)
+    folder = tmp_path / "others"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(good_part(50 + number)).save(folder / f"{number}.png")
+    code, out, _ = sclvi("calibrate", path, folder, "--false-reject-rate", 0.1)
+    assert code == 0
+    assert "at most 25.0% of good parts" in out and "6 more pictures" in out
+    assert load(path).calibration.threshold.pictures == 3
+    code, _, err = sclvi("calibrate", path, folder, "--false-reject-rate", 1.5)
+    assert code == 2 and "between 0 and 1" in err
+    assert load(path).calibration.threshold.pictures == 3

@@ -1,0 +1,56 @@
+"""Search by code and place, against every pair looked at."""
+
+import numpy as np
+import pytest
+import torch
+
+from sclvi.memory.bank import MemoryBank
+from sclvi.memory.nearness import with_places
+from sclvi.memory.scale import ScaleMemory
+
+GRID, STRIDE, PICTURES, LENGTH = (5, 7), 4, 6, 8
+
+
+def memory_of(codes, nearness):
+    """A memory of PICTURES x h x w x LENGTH codes."""
+    rows = codes.flatten(0, 2) if nearness == 0 else with_places(codes, STRIDE, nearness).flatten(0, 2)
+    bank = MemoryBank.build(rows, torch.arange(len(rows)), seed=0)
+    return ScaleMemory(32, STRIDE, None, bank, GRID, nearness)
+
+
+def test_places_are_pixels_by_weight():
+    placed = with_places(torch.zeros(2, 3, 4, 5), 8, 0.5)
+    assert placed.shape == (2, 3, 4, 13)
+    assert placed[1, 2, 3].tolist() == [0, 0, 0, 0, 0, 2 * 8 * 0.5, 3 * 8 * 0.5, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("nearness", [0.0, 0.05, 10.0])
+def test_what_is_found_is_nearest_by_code_and_place(generator, nearness):
+    codes = torch.randn(PICTURES, *GRID, LENGTH, generator=generator).half().float()
+    encoded = torch.randn(2, LENGTH, 3, 4, generator=generator)
+    queries, found = memory_of(codes, nearness).search(encoded, 2 * STRIDE, 3, None)
+    known = codes.flatten(0, 2).numpy()
+    rows, columns = (axis.ravel() * STRIDE for axis in np.indices(GRID))
+    for number, query in enumerate(queries.numpy()):
+        picture, row, column = np.unravel_index(number, (2, 3, 4))
+        assert query == pytest.approx(encoded[picture, :, row, column].numpy())
+        apart = (rows - row * 2 * STRIDE) ** 2 + (columns - column * 2 * STRIDE) ** 2
+        distances = np.linalg.norm(known - query, axis=1)
+        joint = np.sqrt(distances**2 + nearness**2 * np.tile(apart, PICTURES))
+        nearest = np.argsort(joint)[:3]
+        assert set(found.origins[number].tolist()) == set(nearest.tolist())
+        assert np.sort(found.distances[number].numpy()) == pytest.approx(np.sort(distances[nearest]), rel=1e-2)
+
+
+def test_a_picture_does_not_find_itself(generator):
+    codes = torch.randn(PICTURES, *GRID, LENGTH, generator=generator)
+    _, found = memory_of(codes, 0.05).search(codes[2][None].permute(0, 3, 1, 2), STRIDE, 3, 2)
+    patches = GRID[0] * GRID[1]
+    assert not ((found.origins >= 2 * patches) & (found.origins < 3 * patches)).any()
+
+
+def test_items_that_are_missing_stay_missing(generator):
+    codes = torch.randn(1, *GRID, LENGTH, generator=generator)
+    _, found = memory_of(codes, 0.05).search(codes.permute(0, 3, 1, 2), STRIDE, 40, None)
+    assert torch.isinf(found.distances[:, 35:]).all()
+    assert (found.origins[:, 35:] == -1).all()
