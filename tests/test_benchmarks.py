@@ -1,8 +1,11 @@
 import itertools
 
+import numpy as np
+import pytest
 from parts import write_category
 
 from benchmarks.ablation import LEARNING, SCORING, measure
+from benchmarks.calibration import judge_splits
 from benchmarks.few_shot import draw_pictures, plot
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
@@ -50,3 +53,17 @@ def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path, mo
     assert scores[0] != scores[1]
     assert [model.inspector.settings.raised for model in built] == [True, True, False]
     assert all(0 <= row["image_auroc"] <= 1 for row in rows)
+
+
+@pytest.mark.parametrize(("rate", "promised"), [(0.05, 1 / 11), (0.1, 0.1), (0.3, 0.3)])
+def test_splits_realise_what_exchangeable_scores_must(rate, promised):
+    """Of 10 scores that set the threshold the k-th is exceeded by each of the others with probability 1 - k / 11."""
+    judged = judge_splits(np.random.default_rng(5).normal(size=20), rate, seed=1)
+    rank = min(np.ceil(11 * (1 - rate)), 10)
+    assert judged["calibration_images"] == 10
+    assert judged["promised_rate"] == pytest.approx(promised, abs=1e-5)
+    assert judged["realised_rate"] == pytest.approx(1 - rank / 11, abs=4 * judged["standard_error"])
+
+
+def test_equal_scores_are_all_accepted():
+    assert judge_splits(np.ones(12), 0.2, seed=0)["realised_rate"] == 0
