@@ -152,6 +152,16 @@ def test_foreground_is_the_part_without_dirt():
     assert mask[2 * 64, 2 * 64]
 
 
+def test_of_many_small_pieces_the_largest_are_the_part():
+    y, x = np.mgrid[:SIDE, :SIDE]
+    dots = ((x % 8 < 4) & (y % 8 < 4)).astype(np.uint8) * 200
+    dots[:, [0, -1]] = dots[[0, -1]] = 0
+    picture = np.repeat(dots[..., None], 3, axis=2)
+    mask = foreground(contrast_picture(as_tensor(picture)))
+    assert mask.any()
+    assert min(measure_alignment(torch.stack([as_tensor(picture)] * 3)).aligned) >= 64
+
+
 def test_a_model_turns_parts_and_reports_where_they_lie(tmp_path):
     settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
     model = sclvi.train(keys(12), settings)

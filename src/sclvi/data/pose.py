@@ -42,7 +42,7 @@ def foreground(contrast: Array) -> Mask:
         return np.ones(contrast.shape, bool)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask)
     areas = statistics[:, cv2.CC_STAT_AREA]
-    pieces = areas >= max(_SPECK * areas[1:].sum(), 1)
+    pieces = areas >= min(_SPECK * areas[1:].sum(), areas[1:].max())  # of a weave, every piece is a speck
     pieces[0] = False
     return np.asarray(pieces[labels])
 
