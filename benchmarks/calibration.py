@@ -2,8 +2,8 @@
 
     python -m benchmarks.calibration --data ../shared/data
 
-A model of each category scores its good test pictures, which it has never seen. In each of 200 random splits, one half
-of them sets the threshold and the other half is judged. Rows go to benchmarks/results/calibration.csv, one for each
+A model of each category scores its good test pictures, which it has never seen. In each of 200 random splits, each half
+of them sets the threshold that the other half is judged by. Rows go to benchmarks/results/calibration.csv, one for each
 category and rate; the plot beside it shows them. Shares are fractions of 1.
 """
 
@@ -55,10 +55,11 @@ def judge_splits(scores: np.ndarray, rate: float, seed: int) -> dict[str, Any]:
     realised = []
     for _ in range(SPLITS):
         mixed = rng.permutation(scores)
-        threshold = conformal_threshold(mixed[:half].tolist(), rate)
-        realised.append(float((mixed[half:] > threshold.value).mean()))
+        halves = (mixed[:half], mixed[half : 2 * half])
+        thresholds = [conformal_threshold(part.tolist(), rate) for part in halves]
+        realised.append(np.mean([halves[1] > thresholds[0].value, halves[0] > thresholds[1].value]))
     return {
-        "promised_rate": rounded(threshold.promised_rate, 5),
+        "promised_rate": rounded(thresholds[0].promised_rate, 5),
         "realised_rate": rounded(float(np.mean(realised)), 5),
         "standard_error": rounded(float(np.std(realised, ddof=1) / np.sqrt(SPLITS)), 5),
         "calibration_images": half,
