@@ -119,6 +119,17 @@ def test_busy_background_is_not_cut_away():
     assert measure_alignment(torch.stack([as_tensor(one) for one in pictures])).aligned == (SIDE, SIDE)
 
 
+def test_a_weave_is_not_turned_though_its_repeats_could_lie_alike():
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    weaves = []
+    for _ in range(6):
+        dy, dx = rng.integers(0, 16, 2)
+        weave = 100 + 60 * np.sin((x + dx) * np.pi / 8) * np.sin((y + dy) * np.pi / 8)
+        weaves.append(np.repeat(weave.astype(np.uint8)[..., None], 3, axis=2))
+    assert not measure_alignment(torch.stack([as_tensor(weave) for weave in weaves])).changes
+
+
 def test_flat_pictures_stay_as_they_are():
     assert not measure_alignment(torch.zeros(3, 3, SIDE, SIDE)).changes
 

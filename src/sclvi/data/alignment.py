@@ -7,7 +7,7 @@ where it cannot be done, pictures stay as they are.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -114,12 +114,12 @@ def measure_alignment(images: Tensor) -> Alignment:
     chosen = images[torch.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).long()]
     contrasts = [contrast_picture(image) for image in chosen]
     template = _measure_template(contrasts)
-    turns = [_IDENTITY if template is None else _turn(contrast, template) for contrast in contrasts]
-    level = _IDENTITY if template is None else _level(contrasts, turns)
-    poses = [chain(turn, level) for turn in turns]
-    box = _Box.around(contrasts, poses, template is not None)
-    if box is None:
-        return Alignment.none(size) if template is None else replace(Alignment.none(size), template=template)
+    found = None if template is None else _find_turned(contrasts, template)
+    if found is None:
+        template, found = None, _find_upright(contrasts)
+    if found is None:
+        return Alignment.none(size)
+    level, box = found
     zoom = min(_MOST_ZOOM, math.sqrt(contrasts[0].size / box.area))
     upright = (round(zoom * size[0]), round(zoom * size[1]))
     per_pixel = zoom * max(size) / SIDE
@@ -129,6 +129,27 @@ def measure_alignment(images: Tensor) -> Alignment:
 
 
 _IDENTITY: Affine = np.eye(2, 3)
+
+
+def _find_turned(contrasts: list[Array], template: Array) -> "tuple[Affine, _Box] | None":
+    """How turned parts are levelled, and the box they lie in; None where more than calm background lies outside.
+
+    What is outside is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
+    """
+    turns = [_turn(contrast, template) for contrast in contrasts]
+    level = _level(contrasts, turns)
+    poses = [chain(turn, level) for turn in turns]
+    box = _Box.around(contrasts, poses)
+    return (level, box) if box.disturbance(contrasts, poses) <= _CALM else None
+
+
+def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
+    """The box that parts lie in as they are; None where little or no calm background lies outside."""
+    poses = [_IDENTITY] * len(contrasts)
+    box = _Box.around(contrasts, poses).within(contrasts[0].shape)
+    if box.area > _CUT_BELOW * contrasts[0].size or box.disturbance(contrasts, poses) > _CALM:
+        return None
+    return _IDENTITY, box
 
 
 @dataclass(frozen=True)
@@ -145,31 +166,32 @@ class _Box:
         return self.height * self.width
 
     @classmethod
-    def around(cls, contrasts: list[Array], poses: list[Affine], turned: bool) -> "_Box | None":
-        """The box that all parts lie in; None where little or no calm background lies outside."""
-        shape = contrasts[0].shape
-        masks = [foreground(contrast) for contrast in contrasts]
-        points = np.concatenate([_places(mask, pose) for mask, pose in zip(masks, poses, strict=True)], axis=1)
-        margin = _MARGIN * min(shape)
+    def around(cls, contrasts: list[Array], poses: list[Affine]) -> "_Box":
+        """The box that all parts lie in, with a margin."""
+        pairs = zip(contrasts, poses, strict=True)
+        points = np.concatenate([_places(foreground(contrast), pose) for contrast, pose in pairs], axis=1)
+        margin = _MARGIN * min(contrasts[0].shape)
         low, high = points.min(1) - margin, points.max(1) + 1 + margin
-        if not turned:
-            low, high = low.clip(0), np.minimum(high, [shape[1], shape[0]])
         short = (_SHORTEST / _MOST_ZOOM - (high - low)).clip(0) / 2
         low, high = low - short, high + short
-        box = cls(float(low[1]), float(low[0]), float(high[1] - low[1]), float(high[0] - low[0]))
-        if box.area > _CUT_BELOW * contrasts[0].size or box._disturbance(contrasts, masks, poses) > _CALM:
-            return None
-        return box
+        return cls(float(low[1]), float(low[0]), float(high[1] - low[1]), float(high[0] - low[0]))
 
-    def _disturbance(self, contrasts: list[Array], masks: list[Mask], poses: list[Affine]) -> float:
-        """Root mean square of the contrast outside the box, over that of the parts."""
+    def within(self, shape: tuple[int, ...]) -> "_Box":
+        """What of it lies in a picture of (h, w)."""
+        top, left = max(self.top, 0.0), max(self.left, 0.0)
+        bottom, right = min(self.top + self.height, shape[0]), min(self.left + self.width, shape[1])
+        return _Box(top, left, bottom - top, right - left)
+
+    def disturbance(self, contrasts: list[Array], poses: list[Affine]) -> float:
+        """Root mean square of the contrast outside the box, over that of the parts; infinite if nothing is outside."""
         outside, parts = [], []
-        for contrast, mask, pose in zip(contrasts, masks, poses, strict=True):
-            x, y = _places(np.ones_like(mask), pose) - [[self.left], [self.top]]
+        for contrast, pose in zip(contrasts, poses, strict=True):
+            x, y = _places(np.ones(contrast.shape, bool), pose) - [[self.left], [self.top]]
             inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
             outside.append(np.square(contrast.ravel()[~inside]))
-            parts.append(np.square(contrast[mask]))
-        return math.sqrt(np.concatenate(outside).mean() / max(np.concatenate(parts).mean(), 1e-12))
+            parts.append(np.square(contrast[foreground(contrast)]))
+        around = np.concatenate(outside)
+        return math.sqrt(around.mean() / max(np.concatenate(parts).mean(), 1e-12)) if len(around) else math.inf
 
 
 def _measure_template(contrasts: list[Array]) -> Array | None:
