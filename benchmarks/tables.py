@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 _BLOCK = re.compile(r"(<!-- figures: (\S+\.csv) ([\w ]+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
 _REPRODUCED = re.compile(rf"(<!-- figures: ({'|'.join(PLANS)}) -->\n).*?(<!-- end figures -->)", re.DOTALL)
-_PERCENT = ("auroc", "aupro", "f1", "_ap", "rate")
+_PERCENT = ("auroc", "aupro", "f1", "_ap", "rate", "error")
 
 
 def fill(text: str) -> str:
