@@ -119,6 +119,18 @@ def test_busy_background_is_not_cut_away():
     assert measure_alignment(torch.stack([as_tensor(one) for one in pictures])).aligned == (SIDE, SIDE)
 
 
+@pytest.mark.parametrize("side", [64, 96, 320])
+def test_large_patches_fit_into_the_aligned_picture_at_any_size(side):
+    bars = []
+    for number in range(6):
+        bar = np.zeros((side, side, 3), np.uint8)
+        bar[side // 2 - 3 : side // 2 + 3, side // 8 : -side // 8] = 200 + number
+        bars.append(as_tensor(bar))
+    alignment = measure_alignment(torch.stack(bars))
+    assert alignment.changes
+    assert min(alignment.aligned) >= 64
+
+
 def test_a_weave_is_not_turned_though_its_repeats_could_lie_alike():
     rng = np.random.default_rng(3)
     y, x = np.mgrid[:SIDE, :SIDE]

@@ -123,6 +123,7 @@ def measure_alignment(images: Tensor) -> Alignment:
     zoom = min(_MOST_ZOOM, math.sqrt(contrasts[0].size / box.area))
     upright = (round(zoom * size[0]), round(zoom * size[1]))
     per_pixel = zoom * max(size) / SIDE
+    box = box.at_least(min(_SHORTEST, *size) / per_pixel)
     aligned = (_whole(box.height * per_pixel), _whole(box.width * per_pixel))
     corner = np.array([[1, 0, -box.left], [0, 1, -box.top]])
     return Alignment(size, upright, aligned, template, chain(level, corner, scaling((box.height, box.width), aligned)))
@@ -172,9 +173,12 @@ class _Box:
         points = np.concatenate([_places(foreground(contrast), pose) for contrast, pose in pairs], axis=1)
         margin = _MARGIN * min(contrasts[0].shape)
         low, high = points.min(1) - margin, points.max(1) + 1 + margin
-        short = (_SHORTEST / _MOST_ZOOM - (high - low)).clip(0) / 2
-        low, high = low - short, high + short
         return cls(float(low[1]), float(low[0]), float(high[1] - low[1]), float(high[0] - low[0]))
+
+    def at_least(self, side: float) -> "_Box":
+        """The same, its sides no shorter, about the same middle."""
+        height, width = max(self.height, side), max(self.width, side)
+        return _Box(self.top - (height - self.height) / 2, self.left - (width - self.width) / 2, height, width)
 
     def within(self, shape: tuple[int, ...]) -> "_Box":
         """What of it lies in a picture of (h, w)."""
