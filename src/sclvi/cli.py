@@ -87,18 +87,20 @@ app = typer.Typer(
     "4 camera or light changed (with --fail-on-drift).",
 )
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no summary.")]
+GoodPath = Annotated[
+    Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
+]
+Size = Annotated[
+    str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
+]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
 
 
 @app.command()
 def train(
-    good: Annotated[
-        Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
-    ],
+    good: GoodPath,
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("part.sclvi"),
-    size: Annotated[
-        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
-    ] = None,
+    size: Size = None,
     preset: Annotated[
         PresetChoice, typer.Option(help="default, or paper: as published, patch by patch; very slow without a GPU.")
     ] = PresetChoice.DEFAULT,
@@ -207,13 +209,9 @@ def calibrate_model(
 
 @app.command("audit")
 def audit_pictures(
-    good: Annotated[
-        Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
-    ],
+    good: GoodPath,
     out: Annotated[Path, typer.Option(help="Folder for audit.csv and audit.html.")] = Path("audit"),
-    size: Annotated[
-        str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
-    ] = None,
+    size: Size = None,
     align: Annotated[
         bool, typer.Option(help="Turn parts to lie alike and cut pictures to them, where pictures allow it.")
     ] = True,

@@ -72,7 +72,10 @@ class Alignment:
 
         Arguments and errors as of `prepare`.
         """
-        upright = prepare(picture, self.upright, channels, levels)
+        return self.place(prepare(picture, self.upright, channels, levels))
+
+    def place(self, upright: Tensor) -> tuple[Tensor, Affine]:
+        """As `bring`, of a picture that is prepared already, C x H x W float of the size `upright`."""
         pose = self._pose(upright)
         return (warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright), pose
 

@@ -106,7 +106,10 @@ def read_good(
             leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
     alignment = measure_alignment(images) if align else Alignment.none(size)
-    brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
+    if alignment.upright == size:
+        brought = [alignment.place(image) for image in prepared]
+    else:
+        brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
     images = torch.stack([image for image, _ in brought])
     share = int(1024 * thumbnails_kib / len(usable))
     known = [
