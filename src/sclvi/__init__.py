@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sclvi.calibrate import calibrate
+    from sclvi.data.region_files import read_regions
     from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
     from sclvi.errors import SclviError
     from sclvi.evaluation.evaluate import Evaluation, evaluate
@@ -35,6 +36,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "load",
+    "read_regions",
     "save",
     "train",
 ]
@@ -51,6 +53,7 @@ _HOMES = {
     "calibrate": "calibrate",
     "evaluate": "evaluation.evaluate",
     "load": "model_file",
+    "read_regions": "data.region_files",
     "save": "model_file",
     "train": "learn",
 }

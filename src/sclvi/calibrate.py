@@ -5,13 +5,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from sclvi.data.good import good_sources
 from sclvi.data.sources import Source, source_name
-from sclvi.decision.threshold import conformal_threshold
+from sclvi.decision.threshold import conformal_threshold, together
 from sclvi.errors import OnSkip, SclviError
-from sclvi.model import Model
+from sclvi.model import Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
+from sclvi.scoring.regions import region_scores
 
 
 def calibrate(
@@ -46,15 +52,37 @@ def calibrate(
         if name in known:
             raise SclviError(f"{name}: the model was trained on it; a threshold needs good pictures it has not seen")
     inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
-    scores = tuple(inspection.score for inspection in inspecting)
+    scores = [_raw_scores(model, inspection.anomaly_map) for inspection in inspecting]
     if not scores:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
-    threshold = conformal_threshold(scores, false_reject_rate)
-    outline = min(model.calibration.outline, threshold.value)
-    calibration = replace(model.calibration, threshold=threshold, outline=outline, scores=scores)
+    calibration = _calibration(model, torch.stack(scores), false_reject_rate)
     return replace(
         model,
         calibration=calibration,
-        fingerprint=fingerprint_of(model.inspector, model.alignment, model.levels, model.light, calibration),
+        fingerprint=fingerprint_of(
+            model.inspector, model.alignment, model.levels, model.light, calibration, model.regions
+        ),
         metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},
     )
+
+
+def _raw_scores(model: Model, anomaly_map: NDArray[np.float32]) -> Tensor:
+    """K float64, the score of each region of interest before its gain."""
+    labels = model.regions.labels(model.size)
+    shown = region_scores(torch.from_numpy(anomaly_map)[None], labels, len(model.regions.names))[0]
+    return shown.double() / torch.tensor(model.calibration.gains, dtype=torch.float64)
+
+
+def _calibration(model: Model, scores: Tensor, false_reject_rate: float) -> Calibration:
+    """By the raw scores of N pictures in K regions, N x K."""
+    rates = model.regions.rates(false_reject_rate)
+    regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
+    threshold = together(regions)
+    calibration = replace(
+        model.calibration,
+        threshold=threshold,
+        outline=min(model.calibration.outline, threshold.value),
+        regions=regions,
+    )
+    gained = scores * torch.tensor(calibration.gains, dtype=torch.float64)
+    return replace(calibration, scores=tuple(gained.amax(1).float().tolist()))

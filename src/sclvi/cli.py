@@ -15,6 +15,7 @@ from sclvi.errors import SclviError
 
 if TYPE_CHECKING:
     from sclvi.data.alignment import Alignment
+    from sclvi.model import Model
     from sclvi.settings import Settings
 
 
@@ -93,6 +94,10 @@ GoodPath = Annotated[
 Size = Annotated[
     str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
 ]
+RegionPaths = Annotated[
+    list[Path] | None,
+    typer.Option(help="Where to inspect: a mask (white is inspected) or polygons (JSON, or LabelMe's); repeatable."),
+]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
 
 
@@ -124,16 +129,19 @@ def train(
         AuditChoice,
         typer.Option(help="First look for pictures that do not belong: name them, or leave out what misleads."),
     ] = AuditChoice.OFF,
+    region: RegionPaths = None,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Learn what good parts look like and write a model."""
+    from sclvi.data.region_files import read_regions
     from sclvi.decision.threshold import images_needed
     from sclvi.learn import train as train_model
     from sclvi.model_file import save
     from sclvi.settings import preset as choose_preset
 
     _check_writable(out)
+    regions = read_regions(region or [])
     given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
     given |= {"thumbnails_kib": thumbnails_kib}
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
@@ -143,7 +151,7 @@ def train(
         _say_cost(good, settings)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
-        model = train_model(good, settings, progress, skipped)
+        model = train_model(good, settings, progress, skipped, regions)
     save(model, out)
     if not quiet:
         if audit is not AuditChoice.OFF:
@@ -156,13 +164,14 @@ def train(
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"
         )
+        _say_regions(model)
         if len(model.pictures) < _FEW:
             output.print(
                 f"{len(model.pictures)} good pictures are few: good parts that look a little different will be taken "
                 f"for defective; 50 or more are better (docs/experiments.md)"
             )
         if not threshold.is_kept:
-            needed = images_needed(threshold.asked_rate)
+            needed = images_needed(min(one.asked_rate for one in model.calibration.regions))
             output.print(
                 f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} set-aside pictures, "
                 f"{round(needed / model.inspector.settings.set_aside)} good pictures in all; or 'sclvi calibrate' with "
@@ -201,9 +210,12 @@ def calibrate_model(
             f"{out}: threshold {threshold.value:.3f}, was {before:.3f}; set on {threshold.pictures} good pictures: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"
         )
+        _say_regions(calibrated)
         if not threshold.is_kept:
-            needed = images_needed(false_reject_rate)
-            output.print(f"{false_reject_rate:.1%} was asked; {needed - threshold.pictures} more pictures promise it")
+            needed = images_needed(min(one.asked_rate for one in calibrated.calibration.regions))
+            output.print(
+                f"{threshold.asked_rate:.1%} was asked; {needed - threshold.pictures} more pictures promise it"
+            )
     _exit_if_skipped(skipped)
 
 
@@ -215,6 +227,7 @@ def audit_pictures(
     align: Annotated[
         bool, typer.Option(help="Turn parts to lie alike and cut pictures to them, where pictures allow it.")
     ] = True,
+    region: RegionPaths = None,
     quiet: Quiet = False,
 ) -> None:
     """Say which good pictures do not belong: unlike the others, copies, blurred, of odd exposure or size.
@@ -222,12 +235,14 @@ def audit_pictures(
     Nothing is changed; 'train --audit drop' leaves out those that are unlike the others, and copies.
     """
     from sclvi.audit.folder import audit_folder
+    from sclvi.data.region_files import read_regions
     from sclvi.settings import preset as choose_preset
 
     settings = choose_preset("default", align=align, **_size_options(size))
+    regions = read_regions(region or [])
     skipped = Skipped()
     with progress_bars(quiet) as progress:
-        audited = audit_folder(good, out, settings, progress, skipped)
+        audited = audit_folder(good, out, settings, progress, skipped, regions)
     if not quiet:
         output.print(
             f"{len(audited.pictures)} pictures, {len(audited.flagged)} suspect, {len(skipped.names)} skipped; "
@@ -417,6 +432,17 @@ def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
     for name, reasons in audit["flagged"].items():
         what = "left out" if dropped and name in audit["misleading"] else "suspect"
         output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
+
+
+def _say_regions(model: "Model") -> None:
+    """A line for each region of interest that has a name."""
+    for name, threshold in zip(model.regions.names, model.calibration.regions, strict=True):
+        if name:
+            output.print(
+                f"region {name}: threshold {threshold.value:.3f}, at most {threshold.promised_rate:.1%} of good parts "
+                f"are rejected by it",
+                markup=False,
+            )
 
 
 def _say_cost(good: Path, settings: "Settings") -> None:

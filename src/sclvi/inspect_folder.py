@@ -56,7 +56,8 @@ def inspect_folder(
     Raises:
         SclviError: `out` cannot be written; or a bad picture without `on_skip`.
     """
-    folder = ResultsFolder(out, model.fingerprint, rules, {picture.name: picture for picture in model.pictures})
+    good = {picture.name: picture for picture in model.pictures}
+    folder = ResultsFolder(out, model.fingerprint, rules, good, model.regions)
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
     def skip(name: str, error: SclviError) -> None:

@@ -18,9 +18,10 @@ from sclvi.context.settling import settle
 from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import GoodPictures, read_good
 from sclvi.data.light import Light
+from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
 from sclvi.data.spread import spread
-from sclvi.decision.threshold import conformal_threshold
+from sclvi.decision.threshold import conformal_threshold, together
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
@@ -34,6 +35,7 @@ from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.regions import focus, region_scores
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
 
@@ -47,6 +49,7 @@ def train(
     settings: Settings | None = None,
     progress: Progress = silent,
     on_skip: OnSkip | None = None,
+    regions: Regions = WHOLE,
 ) -> Model:
     """Learn what good parts look like.
 
@@ -56,13 +59,14 @@ def train(
         progress: told about each stage.
         on_skip: called with the name and the error for each picture that cannot be used, which is then left out;
             without it the error is raised.
+        regions: where to inspect, and what not to look at; see `read_regions`.
 
     Raises:
-        SclviError: nothing to learn from, or a bad picture without `on_skip`.
+        SclviError: nothing to learn from, a region of which nothing is seen, or a bad picture without `on_skip`.
     """
     settings = settings or Settings()
     started = time.perf_counter()
-    lesson = learn_good(good, settings, progress, on_skip)
+    lesson = learn_good(good, settings, progress, on_skip, regions)
     return build_model(lesson, settings, started, progress)
 
 
@@ -82,11 +86,15 @@ class Lesson:
 
 
 def learn_good(
-    good: str | Path | Sequence[Source], settings: Settings, progress: Progress = silent, on_skip: OnSkip | None = None
+    good: str | Path | Sequence[Source],
+    settings: Settings,
+    progress: Progress = silent,
+    on_skip: OnSkip | None = None,
+    regions: Regions = WHOLE,
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
     data = read_good(
-        good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib
+        good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib, regions
     )
     audited = None if settings.audit == "off" else audit(data, settings, progress)
     if audited is not None and settings.audit == "drop":
@@ -118,9 +126,12 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
         alignment=lesson.data.alignment,
         channels=lesson.data.channels,
         levels=lesson.data.levels,
+        regions=lesson.data.regions,
         calibration=calibration,
         pictures=lesson.data.pictures,
-        fingerprint=fingerprint_of(inspector, lesson.data.alignment, lesson.data.levels, lesson.light, calibration),
+        fingerprint=fingerprint_of(
+            inspector, lesson.data.alignment, lesson.data.levels, lesson.light, calibration, lesson.data.regions
+        ),
         metadata=_metadata(lesson, settings, seconds),
     )
 
@@ -163,14 +174,30 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     usual = tuple(
         Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
     )
-    maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
-    fused = fuse_maps(maps, usual, inspector.settings.raised)
+    held_maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
+    fused = fuse_maps(held_maps, usual, inspector.settings.raised)
     poses = [lesson.data.pictures[number].pose for number in held.tolist()]
     upright = [lesson.data.alignment.upright_map(one, pose) for one, pose in zip(fused, poses, strict=True)]
-    scores = image_scores(torch.stack(upright)).tolist()
-    threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)
-    outline = min(float(np.quantile(fused.numpy(), _OUTLINE_QUANTILE)), threshold.value)
-    return Calibration(usual, threshold, outline, tuple(scores))
+    regions, labels = lesson.data.regions, lesson.data.regions.labels(lesson.data.alignment.size)
+    maps = torch.stack(upright)
+    scores = region_scores(maps, labels, len(regions.names))
+    _refuse_unseen(scores, regions)
+    rates = regions.rates(inspector.settings.false_reject_rate)
+    thresholds = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
+    calibration = Calibration(usual, together(thresholds), 0.0, (), thresholds)
+    focused = focus(maps, labels, calibration.gains)
+    good = focused[:, torch.from_numpy(labels > 0)] if regions.items else fused
+    outline = min(float(np.quantile(good.numpy(), _OUTLINE_QUANTILE)), calibration.threshold.value)
+    return replace(calibration, outline=outline, scores=tuple(image_scores(focused).tolist()))
+
+
+def _refuse_unseen(scores: Tensor, regions: Regions) -> None:
+    """Maps are 0 only where pictures were cut away; scores N x K."""
+    for name, shown in zip(regions.names, scores.T, strict=True):
+        if regions.items and not shown.any():
+            raise SclviError(
+                f"region {name!r} lies in background that is cut away where parts are turned; train with --no-align"
+            )
 
 
 def _score_as_strangers(

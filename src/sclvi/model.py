@@ -20,6 +20,7 @@ from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.pose import Affine, chain, inverse, scaling
 from sclvi.data.preparing import prepare
+from sclvi.data.regions import Regions
 from sclvi.data.sources import Source, read_source, source_name
 from sclvi.decision.defects import Region, find_regions, scale_box, scale_outline
 from sclvi.decision.drift import SCORE
@@ -28,6 +29,7 @@ from sclvi.decision.threshold import Threshold, p_value
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.regions import focus
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
@@ -41,6 +43,12 @@ class Calibration:
     threshold: Threshold
     outline: float  # map value that ends a defect
     scores: tuple[float, ...]  # image score of each set-aside picture
+    regions: tuple[Threshold, ...]  # of each region of interest, in the unit of the raw map; `threshold` is of them all
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """What the map is stretched by in each region, so that `threshold` holds in all; see `focus`."""
+        return tuple(self.threshold.value / one.value for one in self.regions)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Model:
     alignment: Alignment = field(repr=False)
     channels: int
     levels: Levels | None = field(repr=False)
+    regions: Regions = field(repr=False)
     calibration: Calibration
     pictures: tuple[TrainingPicture, ...] = field(repr=False)
     fingerprint: str
@@ -127,8 +136,9 @@ class Model:
         name = source_name(number, image)
         try:
             picture = read_source(image)
-            aligned, pose = self.alignment.bring(picture, self.channels, self.levels)
-            upright = prepare(picture, self.size, self.channels, self.levels) if self.alignment.changes else aligned
+            inside = self.regions.fill(picture)
+            aligned, pose = self.alignment.bring(inside, self.channels, self.levels)
+            upright = prepare(inside, self.size, self.channels, self.levels) if self.alignment.changes else aligned
             return _Loaded(name, picture, aligned, pose, measure_appearance(upright))
         except SclviError as error:
             message = str(error)
@@ -138,7 +148,7 @@ class Model:
         started = time.perf_counter()
         aligned, found = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
         upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]
-        maps = torch.stack(upright)
+        maps = focus(torch.stack(upright), self.regions.labels(self.size), self.calibration.gains)
         nearest = found.nearest()
         scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
@@ -180,6 +190,7 @@ class Model:
             severity=region.peak / self.threshold,
             nearest_good=self._nearest_good(region.peak_at, *nearest, loaded),
             polygon=scale_outline(region, self.size, loaded.size),
+            region=self.regions.names[self.regions.labels(self.size)[region.peak_at] - 1],
         )
 
     def _nearest_good(

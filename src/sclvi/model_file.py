@@ -19,6 +19,7 @@ from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
+from sclvi.data.regions import RegionOfInterest, Regions
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.dense import DenseEncoder
@@ -36,17 +37,26 @@ from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 Arrays = dict[str, NDArray[Any]]
 
 
 def fingerprint_of(
-    inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light, calibration: Calibration
+    inspector: Inspector,
+    alignment: Alignment,
+    levels: Levels | None,
+    light: Light,
+    calibration: Calibration,
+    regions: Regions,
 ) -> str:
     """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
     content = _digest(
-        _arrays(inspector, alignment, levels, light),
-        {"calibration": asdict(calibration), "settings": _settings_json(inspector)},
+        {**_arrays(inspector, alignment, levels, light), **_region_arrays(regions)},
+        {
+            "calibration": asdict(calibration),
+            "settings": _settings_json(inspector),
+            "regions": _regions_json(regions),
+        },
     )
     return content[:16]
 
@@ -58,6 +68,7 @@ def save(model: Model, path: Path) -> None:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
     arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
+    arrays |= _region_arrays(model.regions)
     arrays["poses"] = np.stack([picture.pose for picture in model.pictures])
     thumbnails = [picture.thumbnail for picture in model.pictures]
     arrays["thumbnails"] = np.frombuffer(b"".join(thumbnails), np.uint8)
@@ -72,6 +83,7 @@ def save(model: Model, path: Path) -> None:
         "float_levels": model.levels is not None and model.levels.floating,
         "settings": _settings_json(model.inspector),
         "calibration": asdict(model.calibration),
+        "regions": _regions_json(model.regions),
         "memories": [
             {
                 "patch": memory.patch,
@@ -135,11 +147,13 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
         alignment=_build_alignment(arrays, content),
         channels=content["channels"],
         levels=_build_levels(arrays, content["float_levels"]),
+        regions=_build_regions(arrays, content["regions"]),
         calibration=Calibration(
             usual=tuple(Usual(**known) for known in calibration["usual"]),
             threshold=Threshold(**calibration["threshold"]),
             outline=calibration["outline"],
             scores=tuple(calibration["scores"]),
+            regions=tuple(Threshold(**known) for known in calibration["regions"]),
         ),
         pictures=tuple(
             TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail)
@@ -164,6 +178,44 @@ def _build_levels(arrays: Arrays, floating: bool) -> Levels | None:
     if "levels.black" not in arrays:
         return None
     return Levels(arrays["levels.black"], arrays["levels.white"], floating)
+
+
+def _build_regions(arrays: Arrays, known: list[dict[str, Any]]) -> Regions:
+    return Regions(tuple(_build_region(arrays, number, one) for number, one in enumerate(known)))
+
+
+def _build_region(arrays: Arrays, number: int, known: dict[str, Any]) -> RegionOfInterest:
+    height, width = known["size"]
+    if known["corners"] is None:
+        bits = np.unpackbits(arrays[f"region{number}.mask"], count=height * width)
+        return RegionOfInterest(
+            known["name"], known["kind"], (height, width), bits.reshape(height, width).astype(bool), known["rate"]
+        )
+    corners = tuple((x, y) for x, y in known["corners"])
+    return RegionOfInterest(known["name"], known["kind"], (height, width), corners, known["rate"])
+
+
+def _regions_json(regions: Regions) -> list[dict[str, Any]]:
+    """All but the masks, which are `_region_arrays`."""
+    return [
+        {
+            "name": item.name,
+            "kind": item.kind,
+            "size": item.size,
+            "corners": None if isinstance(item.outline, np.ndarray) else item.outline,
+            "rate": item.false_reject_rate,
+        }
+        for item in regions.items
+    ]
+
+
+def _region_arrays(regions: Regions) -> Arrays:
+    """The masks, eight pixels a byte."""
+    return {
+        f"region{number}.mask": np.packbits(item.outline)
+        for number, item in enumerate(regions.items)
+        if isinstance(item.outline, np.ndarray)
+    }
 
 
 def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMemory:

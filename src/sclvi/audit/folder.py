@@ -5,6 +5,7 @@ from pathlib import Path
 from sclvi.audit.audit import CHECKS, Audit, audit
 from sclvi.audit.page import render_page
 from sclvi.data.good import read_good
+from sclvi.data.regions import WHOLE, Regions
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.files import write_atomically
 from sclvi.progress import Progress, silent
@@ -15,7 +16,12 @@ CSV_COLUMNS = ("rank", "picture", "suspect", "reasons", *CHECKS, "copy_of", "hei
 
 
 def audit_folder(
-    good: Path, out: Path, settings: Settings, progress: Progress = silent, on_skip: OnSkip | None = None
+    good: Path,
+    out: Path,
+    settings: Settings,
+    progress: Progress = silent,
+    on_skip: OnSkip | None = None,
+    regions: Regions = WHOLE,
 ) -> Audit:
     """Audit the good pictures of a folder, an MVTec category or a CSV manifest.
 
@@ -25,6 +31,7 @@ def audit_folder(
         settings: working size, alignment, seed and memory count.
         progress: told about each stage.
         on_skip: as of `sclvi.train`.
+        regions: what is looked at.
 
     Raises:
         SclviError: `out` cannot be written, fewer than three pictures, or a bad picture without `on_skip`.
@@ -39,7 +46,7 @@ def audit_folder(
         leave_out(name, error, on_skip)
         skipped.append({"image": name, "reason": str(error)})
 
-    data = read_good(good, settings.size, settings.short_side, settings.align, progress, skip)
+    data = read_good(good, settings.size, settings.short_side, settings.align, progress, skip, regions=regions)
     audited = audit(data, settings, progress)
     write_atomically(out / "audit.csv", audit_csv(audited))
     write_atomically(out / "audit.html", render_page(audited, good, skipped))

@@ -107,11 +107,12 @@ class Alignment:
         return float(y), float(x)
 
 
-def measure_alignment(images: Tensor) -> Alignment:
+def measure_alignment(images: Tensor, inside: Mask | None = None) -> Alignment:
     """What good pictures allow.
 
     Args:
         images: N x C x H x W float, N >= 1, at the size that maps are to have.
+        inside: H x W, what is to be inspected: pictures that are not turned are cut to it, not to the part; None: all.
     """
     size = (images.shape[2], images.shape[3])
     chosen = images[torch.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).long()]
@@ -119,7 +120,8 @@ def measure_alignment(images: Tensor) -> Alignment:
     template = _measure_template(contrasts)
     found = None if template is None else _find_turned(contrasts, template)
     if found is None:
-        template, found = None, _find_upright(contrasts)
+        template = None
+        found = _find_upright(contrasts) if inside is None else _find_inside(inside, contrasts[0].shape)
     if found is None:
         return Alignment.none(size)
     level, box = found
@@ -154,6 +156,15 @@ def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
     if box.area > _CUT_BELOW * contrasts[0].size or box.disturbance(contrasts, poses) > _CALM:
         return None
     return _IDENTITY, box
+
+
+def _find_inside(inside: Mask, shape: tuple[int, ...]) -> "tuple[Affine, _Box] | None":
+    """The box around what is to be inspected, in px of a picture of (h, w); None where little lies outside."""
+    (rows,), (columns,) = np.nonzero(inside.any(1)), np.nonzero(inside.any(0))
+    down, across = shape[0] / inside.shape[0], shape[1] / inside.shape[1]
+    height, width = (rows[-1] + 1 - rows[0]) * down, (columns[-1] + 1 - columns[0]) * across
+    box = _Box(float(rows[0] * down), float(columns[0] * across), float(height), float(width))
+    return (_IDENTITY, box) if box.area <= _CUT_BELOW * shape[0] * shape[1] else None
 
 
 @dataclass(frozen=True)

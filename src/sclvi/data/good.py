@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
 from sclvi.data.pose import Affine
 from sclvi.data.preparing import prepare, working_size
+from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source, read_source, source_name
 from sclvi.data.thumbnails import encode_thumbnail
 from sclvi.errors import OnSkip, SclviError, leave_out
@@ -43,6 +45,7 @@ class GoodPictures:
     alignment: Alignment
     pictures: tuple[TrainingPicture, ...]  # N
     fingerprint: str  # of the pixels as prepared
+    regions: Regions = WHOLE  # what lies outside is painted over in `images` and thumbnails
 
     @property
     def channels(self) -> int:
@@ -68,6 +71,7 @@ def read_good(
     progress: Progress,
     on_skip: OnSkip | None,
     thumbnails_kib: float = 0,
+    regions: Regions = WHOLE,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
 
@@ -78,6 +82,7 @@ def read_good(
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
         align: turn and cut the pictures where that can be done, see `measure_alignment`.
         thumbnails_kib: what the thumbnails of all pictures together may take; each has the same share.
+        regions: what is looked at; all that lies outside is painted over before anything is measured.
 
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
@@ -85,7 +90,7 @@ def read_good(
     sources = good_sources(good)
     read: list[tuple[str, Picture]] = []
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.map(_try_read, enumerate(sources))
+        reading = pool.map(partial(_try_read, regions), enumerate(sources))
         for name, result in track(reading, "reading pictures", len(sources), progress):
             if isinstance(result, SclviError):
                 leave_out(name, result, on_skip)
@@ -94,6 +99,7 @@ def read_good(
     if not read:
         raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
     size = size or working_size([_size(picture) for _, picture in read], short_side)
+    regions.check(size)
     kinds = Counter(_kind(picture) for _, picture in read)
     usual = max(kinds, key=lambda kind: (kinds[kind], kind))
     channels, levels = usual[0], measure_levels([picture for _, picture in read if _kind(picture) == usual])
@@ -105,7 +111,8 @@ def read_good(
         except SclviError as error:
             leave_out(name, SclviError(f"{name}: {error}"), on_skip)
     images = torch.stack(prepared)
-    alignment = measure_alignment(images) if align else Alignment.none(size)
+    inside = regions.labels(size) > 0 if regions.items else None
+    alignment = measure_alignment(images, inside) if align else Alignment.none(size)
     if alignment.upright == size:
         brought = [alignment.place(image) for image in prepared]
     else:
@@ -122,7 +129,7 @@ def read_good(
         )
         for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
     ]
-    return GoodPictures(images, levels, alignment, tuple(known), _fingerprint(images))
+    return GoodPictures(images, levels, alignment, tuple(known), _fingerprint(images), regions)
 
 
 def _fingerprint(images: Tensor) -> str:
@@ -138,10 +145,14 @@ def _kind(picture: Picture) -> tuple[int, bool]:
     return picture.shape[2], picture.dtype.kind == "f"
 
 
-def _try_read(numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:
+def _try_read(regions: Regions, numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:
     number, source = numbered
     name = source_name(number, source)
     try:
-        return name, read_source(source)
+        picture = read_source(source)
     except SclviError as error:
         return name, error
+    try:
+        return name, regions.fill(picture)
+    except SclviError as error:
+        return name, SclviError(f"{name}: {error}")

@@ -46,6 +46,7 @@ class Defect:
     severity: float  # peak / threshold: at 1 the part is just still good
     nearest_good: NearestGood | None = None
     polygon: Polygon = ()  # the outline, see `trace_outline`; holes are filled
+    region: str = ""  # name of the region of interest that it lies in; empty where none is named
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,17 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     return Threshold(sorted(scores)[rank - 1], rate, max(rate, 1 / (count + 1)), count)
 
 
+def together(regions: Sequence[Threshold]) -> Threshold:
+    """The threshold of a part that is rejected where any of its regions is, in the unit of the first region.
+
+    The rates add up: the regions' rejections are not taken to fall on the same parts.
+    """
+    asked, promised = (
+        sum(rates) for rates in zip(*((one.asked_rate, one.promised_rate) for one in regions), strict=True)
+    )
+    return Threshold(regions[0].value, asked, min(promised, 1.0), regions[0].pictures)
+
+
 def p_value(score: float, scores: Sequence[float]) -> float:
     """Conformal p-value: a good picture that is exchangeable with the scored ones gets p or less with probability <= p.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sclvi.data.good import TrainingPicture
+from sclvi.data.regions import WHOLE, Regions
 from sclvi.decision.drift import Drift
 from sclvi.decision.inspection import Inspection
 from sclvi.decision.rules import Rules
@@ -58,6 +59,7 @@ class ResultsFolder:
         model: str,
         rules: Rules | None = None,
         good: Mapping[str, TrainingPicture] | None = None,
+        regions: Regions = WHOLE,
     ) -> None:
         """Open or create the folder.
 
@@ -66,6 +68,7 @@ class ResultsFolder:
             model: fingerprint; it stands for the thresholds, too, so two thresholds need two fingerprints.
             rules: which defects count.
             good: training pictures by name, whose thumbnails are shown beside defects.
+            regions: of interest, whose edges overlays show.
 
         Raises:
             SclviError: the folder cannot be created or read.
@@ -74,6 +77,7 @@ class ResultsFolder:
         self.model = model
         self._rules = rules
         self._good = good or {}
+        self._regions = regions
         self._records: dict[str, Record] = {}  # by image
         self._skipped: dict[str, str] = {}  # reason by image
         self._files: dict[str, FileRecord | None] = {}  # of the pictures that `is_done` was asked for
@@ -109,7 +113,7 @@ class ResultsFolder:
         if inspection.model != self.model:
             raise ValueError(f"inspection by {inspection.model} for the results of {self.model}")
         overlay, comparisons = _overlay_path(inspection.image), _comparisons_path(inspection.image)
-        write_atomically(self.directory / overlay, _jpeg(draw_overlay(picture, inspection)))
+        write_atomically(self.directory / overlay, _jpeg(draw_overlay(picture, inspection, self._regions)))
         record = apply_rules(to_record(inspection), self._rules)
         drawn = draw_comparisons(picture, inspection, self._good)
         if drawn is not None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sclvi.data.regions import WHOLE, Regions
 from sclvi.decision.inspection import Defect, Inspection
 from sclvi.report.heat import COLOURS, FAINTEST, HOTTEST, lay_heat
 from sclvi.report.picture import drawn_size, shown_channels, to_drawn_rgb
@@ -17,10 +18,11 @@ _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
 _GROUND = (32, 33, 36)  # beside pictures narrower than their strip
 _LEAST_STRIP = 360  # px wide, so that the verdict can be read under the narrowest picture
+_DASH = 6  # px, of the edges of regions
 _MOST_TAGS = 30  # numbers beyond this would only cover each other; the boxes are still drawn
 
 
-def draw_overlay(picture: NDArray[np.generic], inspection: Inspection) -> NDArray[np.uint8]:
+def draw_overlay(picture: NDArray[np.generic], inspection: Inspection, regions: Regions = WHOLE) -> NDArray[np.uint8]:
     """Draw what the inspector saw.
 
     The part looks as it is where its scores are well below the pixel threshold; colours mean the same multiple of that
@@ -29,6 +31,7 @@ def draw_overlay(picture: NDArray[np.generic], inspection: Inspection) -> NDArra
     Args:
         picture: H x W x C uint8, uint16 or float, in original size; the strip says which channels are shown if not all.
         inspection: of this picture.
+        regions: of interest; dashed lines a pixel wide show their edges.
 
     Returns:
         h x w x 3 uint8 RGB: the picture at the upper left, `drawn_size(inspection.size)` large (longer side 512 to
@@ -40,6 +43,7 @@ def draw_overlay(picture: NDArray[np.generic], inspection: Inspection) -> NDArra
     if picture.shape[:2] != tuple(inspection.size):
         raise ValueError(f"picture of {picture.shape[:2]}, but its inspection is of {tuple(inspection.size)}")
     rgb = lay_heat(to_drawn_rgb(picture), inspection.anomaly_map, inspection.pixel_threshold)
+    _draw_edges(rgb, regions)
     drawn = Image.fromarray(rgb)
     _draw_defects(drawn, inspection)
     shown = shown_channels(picture.shape[2]) if picture.ndim == 3 else ""
@@ -62,6 +66,17 @@ def _text_size(size: tuple[int, int]) -> int:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)  # comes with Pillow: the same letters on every machine
+
+
+def _draw_edges(rgb: NDArray[np.uint8], regions: Regions) -> None:
+    """Dashes of black and white, which show on every ground, along the edges of the regions of interest."""
+    labels = regions.labels((rgb.shape[0], rgb.shape[1]))
+    edges = np.zeros(labels.shape, bool)
+    edges[:-1] |= labels[:-1] != labels[1:]
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    rows, columns = np.nonzero(edges)
+    white = (rows + columns) // _DASH % 2 == 0
+    rgb[rows, columns] = np.where(white[:, None], _WHITE, _BLACK)
 
 
 def _draw_defects(drawn: Image.Image, inspection: Inspection) -> None:

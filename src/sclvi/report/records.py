@@ -41,6 +41,7 @@ class DefectRecord(TypedDict):
     polygon: list[list[float]]  # [x, y] of each corner
     area_mm2: float | None  # null without a scale in the rules
     discounted_by: list[str]  # rules by which it does not count
+    region: str  # of interest; empty where none is named
 
 
 class SizeRecord(TypedDict):
@@ -111,6 +112,7 @@ CSV_COLUMNS = (
     "counted_defects",
     "final_verdict",
     "p_value",
+    "worst_region",
 )
 
 
@@ -200,7 +202,8 @@ def _row(record: Record) -> tuple[object, ...]:
     area_mm2 = record["defects"][0]["area_mm2"] if record["defects"] else None
     counted = len(record["defects"]) if record["rules"] is None else record["rules"]["counted"]
     judged = (record["image"], record["verdict"], *scores, len(record["defects"]), *worst, record["model"])
-    return (*judged, area_mm2, counted, final_verdict(record), record["p_value"])
+    region = record["defects"][0]["region"] if record["defects"] else None
+    return (*judged, area_mm2, counted, final_verdict(record), record["p_value"], region)
 
 
 def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
@@ -223,6 +226,7 @@ def _defect(defect: Defect) -> DefectRecord:
         "polygon": [[float(x), float(y)] for x, y in defect.polygon],
         "area_mm2": None,
         "discounted_by": [],
+        "region": defect.region,
     }
 
 
