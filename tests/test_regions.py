@@ -265,6 +265,29 @@ def test_pictures_are_cut_to_the_regions():
     assert rows == pytest.approx((32, 160)) and columns == pytest.approx((64, 192))
 
 
+def lying_anyhow(number):
+    """A bolt on calm ground, turned by any angle."""
+    rng = np.random.default_rng(number)
+    picture = np.full((SIDE, SIDE), 60, np.uint8)
+    picture[58:70, 34:94] = good_part(number, 1)[:12, :60, 0] + 60
+    picture[50:78, 84:94] = 230
+    turn = cv2.getRotationMatrix2D((63.5, 63.5), rng.uniform(0, 360), 1)
+    return cv2.warpAffine(picture, turn, (SIDE, SIDE), borderValue=60) + rng.integers(0, 4, picture.shape, np.uint8)
+
+
+def test_parts_are_turned_unless_a_region_ends_on_them():
+    parts = [lying_anyhow(number) for number in range(12)]
+
+    def template(*items):
+        data = read_good(parts, None, SIDE, True, silent, None, 0, Regions(items))
+        return data.alignment.template
+
+    assert template() is not None
+    assert template(box_region("corner", 0, 0, 30, 25, "ignore")) is not None
+    assert template(box_region("all around", 12, 12, 118, 118)) is not None
+    assert template(box_region("half", 0, 0, 64, 128)) is None
+
+
 def test_a_picture_of_another_shape_than_the_regions_is_left_out():
     parts = [good_part(number) for number in range(5)]
     skipped = []
@@ -285,12 +308,14 @@ def test_a_picture_of_another_shape_than_the_regions_is_left_out():
     [
         ((box_region("thin", 60, 0, 60.4, 128),), "region 'thin' has no pixel at 128x128 px"),
         ((box_region("a", 0, 0, 50, 50), box_region("b", 9, 9, 20, 20)), "region 'b' has no pixel"),
-        ((box_region("all", 0, 0, 128, 128, "ignore"),), "what is not ignored has no pixel"),
+        ((box_region("most", 0, 0, 127.6, 128, "ignore"),), "what is not ignored has no pixel"),
     ],
 )
 def test_regions_of_which_nothing_is_left_are_refused(items, says):
     with pytest.raises(SclviError, match=says):
-        read_good([good_part(0), good_part(1)], None, SIDE, False, silent, None, 0, Regions(items))
+        read_good(
+            [enlarged(good_part(number)) for number in range(2)], None, SIDE, False, silent, None, 0, Regions(items)
+        )
 
 
 def test_labelme_polygons_and_rectangles_are_read(tmp_path):
@@ -327,6 +352,7 @@ BAD_REGIONS = [
     (ours({**LEFT, "kind": "ignore", "false_reject_rate": 0.5}), "what is ignored has no false_reject_rate"),
     (ours({**LEFT, "false_reject_rate": 0.1}, {**LEFT, "false_reject_rate": 0.2}), "different false-reject rates"),
     (ours(), "regions"),
+    (ours({"name": "all", "kind": "ignore", "polygon": [[0, 0], [128, 0], [128, 128], [0, 128]]}), "nothing is left"),
     ({"regions": [LEFT]}, "width and height"),
     ({"shapes": []}, "imageHeight"),
     ({"imageHeight": 9, "imageWidth": 9, "shapes": [{"label": "a", "points": [[0, 0], [1, 1]]}]}, "3 are needed"),
@@ -344,7 +370,7 @@ def test_what_is_no_region_is_said_in_one_line(tmp_path, content, says):
     with pytest.raises(SclviError, match=says) as caught:
         read_regions([path])
     assert "\n" not in str(caught.value)
-    assert str(path) in str(caught.value) or "different" in says
+    assert str(path) in str(caught.value) or says in ("different false-reject rates", "nothing is left")
 
 
 def test_files_that_hold_no_regions_are_said_in_one_line(tmp_path):

@@ -9,6 +9,7 @@ where it cannot be done, pictures stay as they are.
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
 _TURN_BELOW = 0.5  # share of the variance between pictures that turning may leave, or parts are not turned
 _MARGIN = 0.05  # of the short side, kept around the part
 _CALM = 0.2  # most that the background which is cut away may show, root mean square, where the part shows 1
+_RIM = 5  # px of contrast pictures: looked at up to half as far from where regions end
 _CUT_BELOW = 0.8  # share of the picture that cutting may leave, or pictures are not cut
 _MOST_ZOOM = 2.0
 _SHORTEST = 128  # px, of an aligned picture's side: two of the large patches
@@ -112,12 +114,13 @@ def measure_alignment(images: Tensor, inside: Mask | None = None) -> Alignment:
 
     Args:
         images: N x C x H x W float, N >= 1, at the size that maps are to have.
-        inside: H x W, what is to be inspected: pictures that are not turned are cut to it, not to the part; None: all.
+        inside: H x W, what is to be inspected, the rest painted over: parts are turned only where it ends in calm
+            background, and pictures that are not turned are cut to it, not to the part; None: all.
     """
     size = (images.shape[2], images.shape[3])
     chosen = images[torch.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).long()]
     contrasts = [contrast_picture(image) for image in chosen]
-    template = _measure_template(contrasts)
+    template = _measure_template(contrasts) if inside is None or _has_calm_rim(contrasts, inside) else None
     found = None if template is None else _find_turned(contrasts, template)
     if found is None:
         template = None
@@ -156,6 +159,16 @@ def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
     if box.area > _CUT_BELOW * contrasts[0].size or box.disturbance(contrasts, poses) > _CALM:
         return None
     return _IDENTITY, box
+
+
+def _has_calm_rim(contrasts: list[Array], inside: Mask) -> bool:
+    """Whether what is inspected ends in calm background: an edge that runs through a part would be turned with it."""
+    height, width = contrasts[0].shape
+    small = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    rim = (small > 0) & (cv2.erode(small, np.ones((_RIM, _RIM), np.uint8)) == 0)
+    parts = np.concatenate([np.square(contrast[foreground(contrast)]) for contrast in contrasts])
+    around = np.concatenate([np.square(contrast[rim]) for contrast in contrasts])
+    return not rim.any() or math.sqrt(around.mean() / max(parts.mean(), 1e-12)) <= _CALM
 
 
 def _find_inside(inside: Mask, shape: tuple[int, ...]) -> "tuple[Affine, _Box] | None":

@@ -96,6 +96,8 @@ def read_regions(paths: Sequence[str | Path]) -> Regions:
     regions = Regions(items)
     if len(regions.names) > MOST_REGIONS:
         raise SclviError(f"{len(regions.names)} regions; {MOST_REGIONS} at most can be told apart")
+    if items and not regions.labels(items[0].size).any():
+        raise SclviError("all of the picture is ignored: nothing is left to inspect")
     for name in regions.names:
         if len({item.false_reject_rate for item in items if (item.name, item.kind) == (name, "include")}) > 1:
             raise SclviError(f"region {name!r}: its pieces have different false-reject rates")
