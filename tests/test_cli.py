@@ -232,7 +232,7 @@ def test_help_lists_the_commands_without_loading_torch(sclvi):
 def test_the_papers_preset_is_told_its_cost_first_and_takes_size_and_fusion(sclvi, category, tmp_path, monkeypatch):
     asked = []
 
-    def stop(good, settings, progress, on_skip):
+    def stop(good, settings, progress, on_skip, regions):
         asked.append(settings)
         raise SclviError("stopped here")
 

@@ -98,6 +98,7 @@ def test_record_round_trip_keeps_full_precision():
         "polygon": [[10.0, 20.0], [18.0, 20.5], [12.25, 26.0]],
         "area_mm2": None,
         "discounted_by": [],
+        "region": "",
     }
 
 
