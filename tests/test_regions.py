@@ -189,6 +189,16 @@ def test_defects_are_found_inside_named_by_their_region_and_ignored_outside(halv
     assert (corner.anomaly_map[:40, 100:] == 0).all() and not corner.defects
 
 
+def test_a_defect_across_a_border_is_one_in_each_region_and_ends_there(halves):
+    (inspection,) = halves.inspect([blotched(33, 70, 60)])
+    edges = {defect.region: defect.box for defect in inspection.defects[:2]}
+    assert edges["left"].x + edges["left"].width == edges["right"].x == 70
+    assert [defect.severity for defect in inspection.defects] == sorted(
+        (defect.severity for defect in inspection.defects), reverse=True
+    )
+    assert inspection.defects[0].peak == inspection.score
+
+
 def test_a_saved_model_keeps_its_regions(halves, tmp_path):
     regions = Regions((*halves.regions.items, RegionOfInterest("dot", "ignore", (24, 24), np.eye(24, dtype=bool))))
     model = replace(halves, regions=regions)

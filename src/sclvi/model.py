@@ -154,7 +154,7 @@ class Model:
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
         for index, loaded in enumerate(batch):
             anomaly_map = maps[index].numpy()
-            regions = find_regions(anomaly_map, self.calibration.outline, self.threshold)
+            regions = self._find_defects(anomaly_map)
             defects = tuple(
                 self._describe(region, (nearest[0][index], nearest[1][index]), loaded) for region in regions
             )
@@ -174,6 +174,18 @@ class Model:
                 ),
                 loaded.picture,
             )
+
+    def _find_defects(self, anomaly_map: NDArray[np.float32]) -> list[Region]:
+        """Highest peak first; each lies in one region of interest, as each of these has a measure of its own."""
+        labels = self.regions.labels(self.size)
+        found = [
+            region
+            for number in range(1, 1 + len(self.regions.names))
+            for region in find_regions(
+                np.where(labels == number, anomaly_map, np.float32(0)), self.calibration.outline, self.threshold
+            )
+        ]
+        return sorted(found, key=lambda region: -region.peak)
 
     def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "_Loaded") -> Defect:
         share = loaded.size[0] * loaded.size[1] / (self.size[0] * self.size[1])
