@@ -18,7 +18,7 @@ _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
 _GROUND = (32, 33, 36)  # beside pictures narrower than their strip
 _LEAST_STRIP = 360  # px wide, so that the verdict can be read under the narrowest picture
-_DASH = 6  # px, of the edges of regions
+_DASH = (6, 5)  # px, down and across, of the edges of regions; unlike, so that diagonals are dashed, too
 _MOST_TAGS = 30  # numbers beyond this would only cover each other; the boxes are still drawn
 
 
@@ -75,7 +75,7 @@ def _draw_edges(rgb: NDArray[np.uint8], regions: Regions) -> None:
     edges[:-1] |= labels[:-1] != labels[1:]
     edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     rows, columns = np.nonzero(edges)
-    white = (rows + columns) // _DASH % 2 == 0
+    white = (rows // _DASH[0] + columns // _DASH[1]) % 2 == 0
     rgb[rows, columns] = np.where(white[:, None], _WHITE, _BLACK)
 
 
