@@ -102,7 +102,11 @@ def profile(model_path: Path, pictures: list[Path], batch: int) -> list[dict[str
         **provenance(),
     }
     return [
-        {"stage": stage, "ms_per_image": rounded(1e3 * seconds / len(pictures), 2), "share": rounded(seconds / total, 3)}
+        {
+            "stage": stage,
+            "ms_per_image": rounded(1e3 * seconds / len(pictures), 2),
+            "share": rounded(seconds / total, 3),
+        }
         | common
         for stage, seconds in sorted(spent.items(), key=lambda one: -one[1])
     ]

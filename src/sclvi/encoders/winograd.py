@@ -1,9 +1,9 @@
 """3 x 3 convolutions with a quarter of the multiplications (Winograd's F(4 x 4, 3 x 3); Lavin and Gray 2016).
 
 An output tile of 4 x 4 pixels needs 144 multiplications by the definition. With input tile, kernel and output tile
-brought to other bases it needs 36, one for each place of the 6 x 6 input tile, and over the channels these are 36 matrix
-products. What torch computes convolutions with on a CPU (oneDNN) multiplies by the definition. Results differ from those
-by rounding, a few times 1e-5 of their deviation.
+brought to other bases it needs 36, one for each place of the 6 x 6 input tile, and over the channels these are 36
+matrix products. What torch computes convolutions with on a CPU (oneDNN) multiplies by the definition. Results differ
+from those by rounding, a few times 1e-5 of their deviation.
 """
 
 import torch
