@@ -82,8 +82,7 @@ class DenseEncoder(Encoder):
         step = math.gcd(*steps, _QUARTER)
         small = self.main[-1](_thinned(self.main[-2], self.main[:-2](images), step))
         large = _thinned(self.secondary[0], small, steps[1] // step, _QUARTER // step)
-        for layer in self.secondary[1:]:
-            large = layer(large)
+        large = self.secondary[1:](large)
         return small[:, :, :: steps[0] // step, :: steps[0] // step], large
 
     def read(self, views: Tensor) -> tuple[CodeReader, ...]:

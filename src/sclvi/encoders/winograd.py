@@ -69,7 +69,7 @@ class WinogradConvolution(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
         self._transformed: Tensor | None = None
-        self.register_load_state_dict_post_hook(_forget_transformed)
+        self.register_load_state_dict_post_hook(_forget_transformed)  # type: ignore[no-untyped-call]  # torch's
 
     @classmethod
     def like(cls, convolution: nn.Conv2d) -> "WinogradConvolution":

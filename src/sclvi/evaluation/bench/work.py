@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def patchwise(model: str, pictures: str, count: int) -> Measured:
         bank = MemoryBank.build(codes, torch.arange(items), 0, settings.search)
         memories.append(ScaleMemory(patch, stride, None, bank, grid))
     inspector = Inspector(encoder, tuple(memories), None, settings)
-    latencies = [_seconds(lambda image=image: inspector.score(image[None])) for image in images]
+    latencies = [_seconds(partial(inspector.score, image[None])) for image in images]
     return {"images_per_second": len(images) / sum(latencies), **_peaks(), **_percentiles(latencies)}
 
 
