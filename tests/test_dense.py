@@ -111,3 +111,17 @@ def test_the_shipped_start_answers_grey_as_it_answers_grey_in_rgb(channels):
         pairs = zip(many(image.expand(-1, channels, -1, -1)), colour(image.expand(-1, 3, -1, -1)), strict=True)
     for codes, expected in pairs:
         torch.testing.assert_close(codes, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("strides", [(4, 4), (4, 8), (8, 16), (16, 32), (12, 8), (32, 4)])
+def test_a_grid_is_the_map_thinned(strides):
+    encoder, image = random_encoder(), torch.randn(2, 3, 121, 90, generator=torch.Generator().manual_seed(2))
+    for one in (encoder, fold_batch_norm(encoder)):
+        with torch.inference_mode():
+            grid = one.encode_grid(image, strides)
+            whole = [
+                codes[:, :, :: stride // STRIDE, :: stride // STRIDE]
+                for codes, stride in zip(encoder(image), strides, strict=True)
+            ]
+        for codes, expected in zip(grid, whole, strict=True):
+            torch.testing.assert_close(codes, expected, rtol=1e-3, atol=1e-4)

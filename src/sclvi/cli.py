@@ -337,6 +337,39 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    good: Annotated[
+        Path | None, typer.Argument(metavar="[GOOD]", help="Good pictures or MVTec category. [made-up gears]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="CSV file that rows are added to.")] = Path("speed.csv"),
+    size: Annotated[int, typer.Option(help="Short side that is worked at, px.")] = 256,
+    threads: Annotated[int | None, typer.Option(help="[one for each core]")] = None,
+    train_images: Annotated[int, typer.Option(help="Pictures to learn from, where they are made up.")] = 100,
+    patchwise: Annotated[
+        int, typer.Option(help="Pictures inspected by the paper's encoder for comparison, minutes each; 0: none.")
+    ] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Measure training and inspection on this machine: pictures a second, latency, memory, distance from the limit."""
+    from sclvi.evaluation.bench.run import bench as run_bench
+    from sclvi.evaluation.table import speed_table
+
+    _check_writable(out)
+    with progress_bars(quiet) as progress:
+        rows = run_bench(
+            good,
+            out,
+            size=size,
+            threads=threads,
+            train_images=train_images,
+            patchwise=patchwise,
+            progress=progress,
+        )
+    if not quiet:
+        output.print(speed_table(rows))
+
+
+@app.command()
 def reproduce(
     what: Annotated[
         ResultChoice, typer.Argument(help="table1 (with 7 and 8), table2, table3, table4 (your own data), figure3.")

@@ -83,21 +83,24 @@ class Model:
         watched = {name: tuple(picture.appearance[name] for picture in self.pictures) for name in names}
         return {**watched, SCORE: self.calibration.scores}
 
-    def inspect(self, images: Iterable[Source], on_skip: OnSkip | None = None) -> Iterator[Inspection]:
+    def inspect(
+        self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
+    ) -> Iterator[Inspection]:
         """Inspect pictures, in order, reading ahead in threads.
 
         Args:
             images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md).
             on_skip: called with the name and the error for each picture that cannot be inspected, which is then left
                 out; without it the error is raised.
+            batch: pictures that are inspected together.
 
         Raises:
             SclviError: a picture cannot be read or does not fit, and `on_skip` is not given.
         """
-        return (inspection for inspection, _ in self.inspect_pictures(images, on_skip))
+        return (inspection for inspection, _ in self.inspect_pictures(images, on_skip, batch))
 
     def inspect_pictures(
-        self, images: Iterable[Source], on_skip: OnSkip | None = None
+        self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
     ) -> Iterator[tuple[Inspection, Picture]]:
         """As `inspect`, each with the picture as it was read (for overlays)."""
         pending: list[_Loaded] = []
@@ -106,7 +109,7 @@ class Model:
                 leave_out(loaded.name, loaded.error, on_skip)
                 continue
             pending.append(loaded)
-            if len(pending) == BATCH:
+            if len(pending) == batch:
                 yield from self._inspect_batch(pending)
                 pending = []
         if pending:

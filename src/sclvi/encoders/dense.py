@@ -4,17 +4,21 @@ No convolution is padded and batch normalisation acts on each position alone, so
 exactly the code that the patch cut out at (4 row, 4 column) would get by itself (shown in tests/test_dense.py).
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sclvi.encoders.compute import to_device
 from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder
 from sclvi.encoders.places import CodeReader, Places
+from sclvi.encoders.winograd import WinogradConvolution
 
 STRIDE = 4  # px between neighbouring codes of the map
 _LAYERS_OF_A_FOLDED_BLOCK = 2  # convolution and LeakyReLU
+_QUARTER = PATCH_SIZES[0] // STRIDE  # positions of the map from one quarter of a 64-px patch to the next
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -47,7 +51,7 @@ class DenseEncoder(Encoder):
             nn.Tanh(),
         )
         self.secondary = nn.Sequential(
-            *_block(CODE_LENGTH, 128, 2, dilation=PATCH_SIZES[0] // STRIDE),
+            *_block(CODE_LENGTH, 128, 2, dilation=_QUARTER),
             nn.Conv2d(128, CODE_LENGTH, 1),
             nn.Tanh(),
         )
@@ -72,7 +76,14 @@ class DenseEncoder(Encoder):
 
     def encode_grid(self, images: Tensor, strides: tuple[int, ...]) -> tuple[Tensor, ...]:
         steps = [stride // STRIDE for stride in strides]
-        return tuple(codes[:, :, ::step, ::step] for codes, step in zip(self(images), steps, strict=True))
+        if self.training:  # batch statistics are those of all positions
+            return tuple(codes[:, :, ::step, ::step] for codes, step in zip(self(images), steps, strict=True))
+        # The last layers are computed only at the positions that are asked for or that the 64-px patches join.
+        step = math.gcd(*steps, _QUARTER)
+        small = self.main[-1](_thinned(self.main[-2], self.main[:-2](images), step))
+        large = _thinned(self.secondary[0], small, steps[1] // step, _QUARTER // step)
+        large = self.secondary[1:](large)
+        return small[:, :, :: steps[0] // step, :: steps[0] // step], large
 
     def read(self, views: Tensor) -> tuple[CodeReader, ...]:
         return tuple(_reader(codes) for codes in self(views))
@@ -80,6 +91,12 @@ class DenseEncoder(Encoder):
     def first_layer(self) -> nn.Module:
         """B x C x H x W -> B x 32 x h x w, one response every 2 px over 4 x 4 px; as it stands, once it inspects."""
         return self.main[:_LAYERS_OF_A_FOLDED_BLOCK]
+
+
+def _thinned(convolution: nn.Module, inputs: Tensor, stride: int, dilation: int = 1) -> Tensor:
+    """What a convolution gives at every `stride`-th position, of inputs whose positions lie as far apart as needed."""
+    assert isinstance(convolution, nn.Conv2d)
+    return F.conv2d(inputs, convolution.weight, convolution.bias, stride, dilation=dilation)
 
 
 def _reader(codes: Tensor) -> CodeReader:
@@ -125,7 +142,12 @@ def _fold(layers: nn.Sequential) -> nn.Sequential:
         if isinstance(layer, nn.BatchNorm2d):
             convolution = kept.pop()
             assert isinstance(convolution, nn.Conv2d)
-            kept.append(nn.utils.fuse_conv_bn_eval(convolution.eval(), layer.eval()))
+            folded = nn.utils.fuse_conv_bn_eval(convolution.eval(), layer.eval())
+            kept.append(WinogradConvolution.like(folded) if _suits_winograd(folded) else folded)
         else:
             kept.append(layer)
     return nn.Sequential(*kept)
+
+
+def _suits_winograd(convolution: nn.Conv2d) -> bool:
+    return (convolution.kernel_size, convolution.stride, convolution.dilation) == ((3, 3), (1, 1), (1, 1))

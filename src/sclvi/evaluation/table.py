@@ -1,4 +1,7 @@
-"""An evaluation as a table for the terminal."""
+"""An evaluation, and a benchmark, as tables for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -24,4 +27,19 @@ def figures_table(evaluation: Evaluation) -> Table:
         table.add_row(name, "-" if value is None else f"{value:.1%}")
     table.add_row("pictures a second", f"{evaluation.figures['images_per_second']:.1f}")
     table.add_row("peak memory", f"{evaluation.figures['peak_memory_mib']:.0f} MiB")
+    return table
+
+
+_SPEED = ("images_per_second", "p50_ms", "p99_ms", "encoder_ms", "search_ms", "times_the_limit", "peak_ram_mib")
+
+
+def speed_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows of `bench`; a dash where something was not measured."""
+    table = Table("method", "batch", title=f"{rows[0]['device']}, {rows[0]['threads']} threads", title_justify="left")
+    for name in _SPEED:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(
+            row["method"], str(row["batch"]), *("-" if row[name] is None else f"{row[name]:.4g}" for name in _SPEED)
+        )
     return table

@@ -18,7 +18,7 @@ _BYTES_PER_ITEM = 2 * 64 + 8 + 8 + 4  # half-precision code, FAISS id, place in 
 _FLAT_BELOW = 20_000  # items; an inverted file pays above
 _SAMPLE_PER_LIST = 40  # codes per inverted list that k-means sees
 _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the building time
-_PROBES = 10
+_PROBES = 4  # lists that are looked into: docs/performance.md
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class MemoryBank:
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    @property
+    def lists(self) -> int:
+        """How many inverted lists it is kept in; 0: every query looks at every item."""
+        return int(self._index.nlist) if isinstance(self._index, faiss.IndexIVF) else 0
 
     @property
     def mebibytes(self) -> float:

@@ -1,0 +1,185 @@
+"""What `sclvi bench` measures, one measurement a process, so that peak memory is that of one method:
+
+    python -m sclvi.evaluation.bench.work '{"kind": "dense", ...}'
+
+prints one line of JSON. The threads are those of OMP_NUM_THREADS.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faiss as _faiss
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from sclvi.data.layouts import expand_pictures
+from sclvi.data.sources import read_source
+from sclvi.encoders.compute import encode, pick_device, to_device
+from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder, patch_grid
+from sclvi.encoders.paper import PaperEncoder
+from sclvi.evaluation.memory_use import peak_memory_mib
+from sclvi.memory.bank import MemoryBank
+from sclvi.memory.scale import ScaleMemory
+from sclvi.model import Model
+from sclvi.model_file import load
+from sclvi.scoring.inspector import Inspector
+from sclvi.settings import preset
+
+faiss: Any = _faiss
+Measured = dict[str, float]
+
+_REPEATS = 3
+_CONVOLUTION, _PRODUCT = (8, 128, 64, 64), 2048  # batch, channels, height, width; side of the matrices
+
+
+def dense(model: str, pictures: str, batch: int) -> Measured:
+    """From file to verdict and map: latency of each batch and pictures a second over all."""
+    loaded, paths = load(model), expand_pictures([Path(pictures)])
+    list(loaded.inspect(paths[:batch], batch=batch))
+    latencies = []
+    started = time.perf_counter()
+    if batch == 1:
+        for path in paths:  # one at a time, as a line brings them: nothing is read ahead
+            before = time.perf_counter()
+            list(loaded.inspect([path], batch=1))
+            latencies.append(time.perf_counter() - before)
+    else:
+        list(loaded.inspect(paths, batch=batch))
+    measured = {"images_per_second": len(paths) / (time.perf_counter() - started), **_peaks()}
+    return measured | _percentiles(latencies)
+
+
+def patchwise(model: str, pictures: str, count: int) -> Measured:
+    """The paper's encoder, patch by patch, searching every item of a full memory; `count` pictures of the model's size.
+
+    Weights and memory are random, as its speed depends on neither; the memory has as many items as the good pictures
+    of the model have patches.
+    """
+    loaded, settings = load(model), preset("paper")
+    size, strides = loaded.size, settings.memory_strides
+    images = _prepared(loaded, pictures, count)
+    good = len(loaded.pictures)
+    del loaded
+    encoder = to_device(PaperEncoder(images.shape[1]).eval(), pick_device())
+    generator = torch.Generator().manual_seed(0)
+    memories = []
+    for patch, stride in zip(PATCH_SIZES, strides, strict=True):
+        grid = patch_grid(size, patch, stride)
+        items = good * grid[0] * grid[1]
+        codes = torch.randn(items, CODE_LENGTH, generator=generator)
+        bank = MemoryBank.build(codes, torch.arange(items), 0, settings.search)
+        memories.append(ScaleMemory(patch, stride, None, bank, grid))
+    inspector = Inspector(encoder, tuple(memories), None, settings)
+    latencies = [_seconds(partial(inspector.score, image[None])) for image in images]
+    return {"images_per_second": len(images) / sum(latencies), **_peaks(), **_percentiles(latencies)}
+
+
+def limit(model: str, pictures: str, batch: int) -> Measured:
+    """Encoder and search, against the same multiply-adds in a large dense convolution and a large matrix product.
+
+    Multiply-adds of the encoder are those of the convolutions by their definition; those of the search are the
+    distances to centres and items that it computed, times the length of a code.
+    """
+    loaded = load(model)
+    images, inspector = _prepared(loaded, pictures, batch), loaded.inspector
+    strides = tuple(inspector.settings.query_step * memory.stride for memory in inspector.memories)
+    eta = inspector.settings.eta
+    encoding = _least(lambda: encode(inspector.encoder, images, strides))
+    both = _least(lambda: inspector.search(images, eta))
+    faiss.cvar.indexIVF_stats.reset()
+    inspector.search(images, eta)
+    compared = float(faiss.cvar.indexIVF_stats.ndis) + _compared_to_all(inspector, images)
+    convolved = _convolution_macs(inspector.encoder, images, strides)
+    ideal = convolved / _convolution_rate() + compared * CODE_LENGTH / _product_rate()
+    return {
+        "images_per_second": len(images) / ideal,
+        "encoder_ms": 1e3 * encoding / len(images),
+        "search_ms": 1e3 * (both - encoding) / len(images),
+        "times_the_limit": both / ideal,
+        **_peaks(),
+    }
+
+
+def _compared_to_all(inspector: Inspector, images: Tensor) -> float:
+    """Distances to what every query is compared with: the centres of the lists, or all items where there are none."""
+    queries = [math.prod(found.grid) for found in inspector.search(images, 1)]
+    return float(
+        sum(
+            count * (memory.bank.lists or len(memory.bank))
+            for count, memory in zip(queries, inspector.memories, strict=True)
+        )
+    )
+
+
+def _convolution_macs(encoder: Encoder, images: Tensor, strides: tuple[int, ...]) -> float:
+    """Multiply-adds of all convolutions by their definition, which is what is computed where there are gradients."""
+    with FlopCounterMode(display=False) as counter:
+        encoder.encode_grid(images.to(pick_device()), strides)
+    return counter.get_total_flops() / 2
+
+
+def _convolution_rate() -> float:
+    """Multiply-adds a second of a 3 x 3 convolution in the layout in which torch is fastest."""
+    batch, channels, height, width = _CONVOLUTION
+    images = torch.randn(_CONVOLUTION).contiguous(memory_format=torch.channels_last)
+    kernels = torch.randn(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        seconds = _least(lambda: F.conv2d(images, kernels, padding=1))
+    return batch * height * width * channels * channels * 9 / seconds
+
+
+def _product_rate() -> float:
+    left, right = torch.randn(_PRODUCT, _PRODUCT), torch.randn(_PRODUCT, _PRODUCT)
+    return _PRODUCT**3 / _least(lambda: left @ right)
+
+
+def _prepared(model: Model, pictures: str, count: int) -> Tensor:
+    """B x C x h x w, by `Light`."""
+    paths = expand_pictures([Path(pictures)])[:count]
+    brought = [model.alignment.bring(read_source(path), model.channels, model.levels)[0] for path in paths]
+    return model.light(torch.stack(brought))
+
+
+def _least(run: Callable[[], object]) -> float:
+    """Seconds of the fastest of some runs, after one that is not counted."""
+    run()
+    return min(_seconds(run) for _ in range(_REPEATS))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def _percentiles(latencies: list[float]) -> Measured:
+    if not latencies:
+        return {}
+    p50, p99 = np.percentile(np.array(latencies) * 1e3, (50, 99))
+    return {"p50_ms": float(p50), "p99_ms": float(p99)}
+
+
+def _peaks() -> Measured:
+    peaks = {"peak_ram_mib": peak_memory_mib()}
+    if torch.cuda.is_available():
+        peaks["peak_vram_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return peaks
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    kinds: dict[str, Callable[..., Measured]] = {"dense": dense, "patchwise": patchwise, "limit": limit}
+    print(json.dumps(kinds[asked.pop("kind")](**asked)))
+
+
+if __name__ == "__main__":
+    main()
