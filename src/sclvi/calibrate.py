@@ -38,13 +38,15 @@ def calibrate(
             `on_skip`.
     """
     sources = good_sources(good)
-    known = {picture.name for picture in model.pictures}
+    known = {picture.name for picture in (*model.pictures, *(one.picture for one in model.corrections))}
     for number, source in enumerate(sources):
         if not isinstance(source, str | Path):
             continue
         name = source_name(number, source)
         if name in known:
-            raise SclviError(f"{name}: the model was trained on it; a threshold needs good pictures it has not seen")
+            raise SclviError(
+                f"{name}: the model was trained on it or taught it; a threshold needs good pictures it has not seen"
+            )
     inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
     scores = tuple(inspection.score for inspection in inspecting)
     if not scores:

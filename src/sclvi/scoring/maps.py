@@ -18,6 +18,11 @@ class Usual:
     peak: float  # median over the pictures of log(maximum / level)
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
 
+    @property
+    def unusual(self) -> float:
+        """Halfway, in logarithms, between what the map usually shows and the worst place of a good picture."""
+        return self.level * math.exp(self.peak / 2)
+
     @classmethod
     def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":
         """From the maps of good pictures, N x H x W float >= 0; `caution` > 1 makes it less easily surprised."""
