@@ -10,7 +10,7 @@ from sclvi.data.sources import Source, source_name
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.errors import OnSkip, SclviError
 from sclvi.model import Model
-from sclvi.model_file import fingerprint_of
+from sclvi.model_file import corrected_fingerprint, fingerprint_of
 from sclvi.progress import Progress, silent, track
 
 
@@ -54,9 +54,11 @@ def calibrate(
     threshold = conformal_threshold(scores, false_reject_rate)
     outline = min(model.calibration.outline, threshold.value)
     calibration = replace(model.calibration, threshold=threshold, outline=outline, scores=scores)
+    uncorrected = fingerprint_of(model.inspector, model.alignment, model.levels, model.light, calibration)
     return replace(
         model,
         calibration=calibration,
-        fingerprint=fingerprint_of(model.inspector, model.alignment, model.levels, model.light, calibration),
+        fingerprint=corrected_fingerprint(uncorrected, model.inspector),
+        uncorrected=uncorrected if model.corrections else None,
         metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},
     )

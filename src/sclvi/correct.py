@@ -26,7 +26,7 @@ from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, with
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface
 from sclvi.model import LoadedPicture, Model
-from sclvi.model_file import fingerprint_of
+from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
 
 
@@ -223,5 +223,11 @@ def _changed(
     model: Model, memories: tuple[ScaleMemory, ...], surface: Surface | None, corrections: tuple[Correction, ...]
 ) -> Model:
     inspector = replace(model.inspector, memories=memories, surface=surface)
-    fingerprint = fingerprint_of(inspector, model.alignment, model.levels, model.light, model.calibration)
-    return replace(model, inspector=inspector, corrections=corrections, fingerprint=fingerprint)
+    uncorrected = model.uncorrected or model.fingerprint
+    return replace(
+        model,
+        inspector=inspector,
+        corrections=corrections,
+        fingerprint=corrected_fingerprint(uncorrected, inspector),
+        uncorrected=uncorrected if corrections else None,
+    )

@@ -58,6 +58,7 @@ class Model:
     fingerprint: str
     metadata: dict[str, Any] = field(repr=False)  # versions, data fingerprint, training log
     corrections: tuple[Correction, ...] = field(default=(), repr=False)  # by people, oldest first
+    uncorrected: str | None = field(default=None, repr=False)  # fingerprint without corrections; None: there are none
 
     @property
     def size(self) -> tuple[int, int]:

@@ -46,12 +46,18 @@ Arrays = dict[str, NDArray[Any]]
 def fingerprint_of(
     inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light, calibration: Calibration
 ) -> str:
-    """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
+    """Sixteen hexadecimal digits that change with anything but corrections that changes a score or a verdict."""
     content = _digest(
         _arrays(inspector, alignment, levels, light),
         {"calibration": asdict(calibration), "settings": _settings_json(inspector)},
     )
     return content[:16]
+
+
+def corrected_fingerprint(uncorrected: str, inspector: Inspector) -> str:
+    """That of the model with what people corrected, from that of the model without; the same where there is nothing."""
+    arrays = _correction_arrays(inspector)
+    return _digest(arrays, {"uncorrected": uncorrected})[:16] if arrays else uncorrected
 
 
 def save(model: Model, path: Path) -> None:
@@ -61,6 +67,7 @@ def save(model: Model, path: Path) -> None:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
     arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
+    arrays |= _correction_arrays(model.inspector)
     pictures = (*model.pictures, *(correction.picture for correction in model.corrections))
     arrays["poses"] = np.stack([picture.pose for picture in pictures])
     thumbnails = [picture.thumbnail for picture in pictures]
@@ -69,6 +76,7 @@ def save(model: Model, path: Path) -> None:
     content = {
         "format_version": FORMAT_VERSION,
         "fingerprint": model.fingerprint,
+        "uncorrected": model.uncorrected,
         "size": model.alignment.size,
         "upright": model.alignment.upright,
         "aligned": model.alignment.aligned,
@@ -147,6 +155,7 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
         fingerprint=content["fingerprint"],
         metadata=content["metadata"],
         corrections=corrections,
+        uncorrected=content["uncorrected"],
     )
 
 
@@ -275,11 +284,17 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
             arrays[f"memory{number}.centre"] = memory.space.centre.numpy()
         arrays[f"memory{number}.index"] = memory.bank.to_bytes()
         arrays[f"memory{number}.origins"] = memory.bank.origins
-        arrays |= _exemplar_arrays(exemplars_of(memory.taught), f"memory{number}.taught")
-        arrays |= _exemplar_arrays(memory.flagged, f"memory{number}.flagged")
     for number, level in enumerate(inspector.surface.levels if inspector.surface is not None else ()):
         arrays[f"surface{number}.means"] = level.means.cpu().numpy()
         arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
+    return arrays
+
+
+def _correction_arrays(inspector: Inspector) -> Arrays:
+    arrays: Arrays = {}
+    for number, memory in enumerate(inspector.memories):
+        arrays |= _exemplar_arrays(exemplars_of(memory.taught), f"memory{number}.taught")
+        arrays |= _exemplar_arrays(memory.flagged, f"memory{number}.flagged")
     for number, taught in enumerate(inspector.surface.taught if inspector.surface is not None else ()):
         arrays |= _exemplar_arrays(exemplars_of(taught), f"surface{number}.taught")
     return arrays

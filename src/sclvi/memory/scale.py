@@ -43,10 +43,19 @@ class ScaleMemory:
         near = self.bank.search(rows, eta, without)
         return (rows, near) if self.nearness == 0 else without_places(rows, near)
 
-    def search_with(self, taught: Exemplars, rows: Tensor, eta: int) -> Neighbours:
-        """The eta nearest of what is remembered and what was taught; rows: Q x D float, see `placed`."""
-        near = nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta))
-        return near if self.nearness == 0 else without_places(rows, near)[1]
+    def search_with(self, taught: Exemplars, rows: Tensor, found: Neighbours) -> Neighbours:
+        """The nearest of what is remembered and what was taught.
+
+        Args:
+            taught: of this scale.
+            rows: Q x D float, see `placed`.
+            found: what `search` gave for these; as many are returned.
+        """
+        eta = found.distances.shape[1]
+        if self.nearness == 0:
+            return nearest_of_both(found, taught.search(rows, eta))
+        # what was found no longer carries the places that decide who is nearest
+        return without_places(rows, nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta)))[1]
 
     def distances_to(self, flagged: Exemplars, rows: Tensor) -> Tensor:
         """From each patch to the flagged one that is nearest; Q x D float, see `placed` -> Q float."""

@@ -94,7 +94,7 @@ class Inspector:
             return found, scores
         rows = memory.placed(found.codes.view(*found.grid, -1), found.stride)
         if memory.taught is not None and (unusual := scores > memory.taught.above).any():
-            near = memory.search_with(memory.taught.exemplars, rows[unusual], eta)
+            near = memory.search_with(memory.taught.exemplars, rows[unusual], _of(found.neighbours, unusual))
             again = replace(found, codes=found.codes[unusual], neighbours=near)
             scores[unusual] = torch.minimum(scores[unusual], again.scores(fusion, eta, limit))
             found = replace(found, neighbours=_set(found.neighbours, unusual, near))
@@ -102,6 +102,10 @@ class Inspector:
             flagged = memory.distances_to(memory.flagged, rows)
             scores = raise_flagged(scores, found.neighbours.distances[:, 0], flagged)
         return found, scores
+
+
+def _of(neighbours: Neighbours, which: Tensor) -> Neighbours:
+    return Neighbours(neighbours.distances[which], neighbours.codes[which], neighbours.origins[which])
 
 
 def _set(neighbours: Neighbours, which: Tensor, others: Neighbours) -> Neighbours:

@@ -21,7 +21,7 @@ class Usual:
     @property
     def unusual(self) -> float:
         """Halfway, in logarithms, between what the map usually shows and the worst place of a good picture."""
-        return self.level * math.exp(self.peak / 2)
+        return self.level * math.exp(0.5 * self.peak)
 
     @classmethod
     def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":
