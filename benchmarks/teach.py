@@ -2,11 +2,11 @@
 
     python -m benchmarks.teach --data ../shared/data --categories bottle screw --short-side 160
 
-In each of several splits, half of the good (or defective) test pictures has those ten that the model takes most for the
-other kind, at a threshold at which just these ten are decided wrongly. They are taught (whole, or the defects' boxes
-alone) or flagged (the masks' boxes). The rest of the test pictures, never shown to the model, tells what became of
-their like. Each way is then undone. Rows go to benchmarks/results/teach.csv; shares are fractions of 1, means over the
-splits. Models are kept in a folder and not trained again.
+The threshold is moved to where half of the good (or defective) test pictures are decided wrongly. In each of several
+splits, the ten worst of these in a random half of that kind are corrected: taught (whole, or the defects' boxes alone)
+or flagged (the masks' boxes). The other half and the other kind, never shown to the model, tell what became of their
+like. Each way is then undone. Rows go to benchmarks/results/teach.csv; shares are fractions of 1, means over the splits.
+Models are kept in a folder and not trained again.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from sclvi.model_file import load, save
 from sclvi.settings import Settings
 
 CORRECTED = 10  # pictures
-SPLITS = 5
+SPLITS = 3
 WAYS = ("taught whole", "taught boxes", "flagged boxes")
 Scores = dict[Path, float]
 T = TypeVar("T")
@@ -43,20 +43,19 @@ T = TypeVar("T")
 class Split:
     """Which pictures a model is corrected with, and which tell what came of it."""
 
-    chosen: list[Item]  # those decided wrongly, of one half
-    others: list[Item]  # all that were not chosen from: the other half of that kind, and the other kind
+    chosen: list[Item]  # decided wrongly, of one half of their kind
+    others: list[Item]  # the other half, and the other kind
     threshold: float
 
 
 def draw_split(items: Sequence[Item], scores: Scores, kind: str, rng: np.random.Generator) -> Split:
-    """Of one half of the good or of the defective pictures, the `CORRECTED` worst; all of it if it has no more."""
+    """Of a random half of the good or of the defective pictures, the `CORRECTED` worst of those decided wrongly."""
     mine = [item for item in items if (item.defect == GOOD) == (kind == "good")]
+    threshold = float(np.median([scores[item.path] for item in mine]))
     half = {mine[place].path for place in rng.permutation(len(mine))[: len(mine) // 2]}
-    sign = -1 if kind == "good" else 1
-    worst = sorted((item for item in mine if item.path in half), key=lambda item: sign * scores[item.path])[:CORRECTED]
-    last = scores[worst[-1].path]
-    threshold = float(np.nextafter(last, 0)) if kind == "good" else last
-    return Split(worst, [item for item in items if item.path not in half], threshold)
+    wrong = [item for item in mine if item.path in half and (scores[item.path] > threshold) == (kind == "good")]
+    wrong.sort(key=lambda item: scores[item.path], reverse=kind == "good")
+    return Split(wrong[:CORRECTED], [item for item in items if item.path not in half], threshold)
 
 
 def measure(category: Path, settings: Settings, splits: int, models: Path) -> Iterator[dict[str, Any]]:

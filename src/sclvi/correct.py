@@ -131,7 +131,7 @@ class _Region:
     @classmethod
     def of(cls, model: Model, image: Source, boxes: Sequence[Box]) -> "_Region":
         loaded = model.read(_next_number(model.corrections), image)
-        check_boxes(boxes, loaded.size)
+        check_boxes(boxes, loaded.size, loaded.name)
         masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)
         return cls(loaded, model.light(loaded.aligned[None]), tuple(boxes), masks)
 

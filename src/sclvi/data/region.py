@@ -30,8 +30,8 @@ def parse_box(text: str) -> Box:
     return Box(x, y, width, height)
 
 
-def check_boxes(boxes: Sequence[Box], original: tuple[int, int]) -> None:
-    """Refuse boxes that are empty or reach outside a picture of (height, width) px.
+def check_boxes(boxes: Sequence[Box], original: tuple[int, int], name: str) -> None:
+    """Refuse boxes that are empty or reach outside the picture `name` of (height, width) px.
 
     Raises:
         SclviError: there is such a box.
@@ -41,7 +41,7 @@ def check_boxes(boxes: Sequence[Box], original: tuple[int, int]) -> None:
         inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= width and box.y + box.height <= height
         if box.width < 1 or box.height < 1 or not inside:
             raise SclviError(
-                f"box {box.x},{box.y},{box.width},{box.height}: does not lie in the picture of {width}x{height} px"
+                f"{name}: box {box.x},{box.y},{box.width},{box.height} does not lie in the {width}x{height} px"
             )
 
 

@@ -19,3 +19,11 @@ class Correction:
     boxes: tuple[Box, ...]  # in pixels of the original picture; empty: the whole picture
     when: str  # ISO 8601, UTC
     by: str  # who said so; empty: not told
+
+
+def describe(correction: Correction) -> str:
+    """One line: number, what was said of which picture and boxes, by whom, when."""
+    boxes = " ".join(f"{box.x},{box.y},{box.width},{box.height}" for box in correction.boxes)
+    where = f"box{'es' if len(correction.boxes) > 1 else ''} {boxes}" if boxes else "whole picture"
+    by = f" by {correction.by}" if correction.by else ""
+    return f"{correction.number}: {correction.kind} {correction.picture.name} ({where}){by}, {correction.when}"
