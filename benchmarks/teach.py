@@ -5,7 +5,7 @@
 The threshold is moved to where half of the good (or defective) test pictures are decided wrongly. In each of several
 splits, the ten worst of these in a random half of that kind are corrected: taught (whole, or the defects' boxes alone)
 or flagged (the masks' boxes). The other half and the other kind, never shown to the model, tell what became of their
-like. Each way is then undone. Rows go to benchmarks/results/teach.csv; shares are fractions of 1, means over the splits.
+like. Each way is then undone. Rows go to benchmarks/results/teach.csv; shares are fractions of 1, means over splits.
 Models are kept in a folder and not trained again.
 """
 

@@ -45,21 +45,20 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     region = _Region.of(model, image, boxes)
     correction = _correction(model, "taught", region, by)
     number = model.picture_number(correction)
-    usual = model.calibration.usual
+    inspector, usual = model.inspector, model.calibration.usual
+    learned = _as_learned(inspector)  # what is taught does not depend on other corrections, so each can be undone
     unusual = [
-        _around(scores.view(found.grid)[0] > known.unusual, memory.grid, model.inspector.settings.query_step)
-        for memory, (found, scores), known in zip(
-            model.inspector.memories, model.inspector.judge(region.prepared), usual, strict=False
-        )
+        _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
+        for memory, (found, scores), known in zip(learned.memories, learned.judge(region.prepared), usual, strict=False)
     ]
-    new = _exemplars(model.inspector, region, unusual, number)
+    new = _exemplars(inspector, region, unusual, number)
     memories = tuple(
         replace(memory, taught=_taught(memory.taught, exemplars, known.unusual))
-        for memory, exemplars, known in zip(model.inspector.memories, new, usual, strict=False)
+        for memory, exemplars, known in zip(inspector.memories, new, usual, strict=False)
     )
-    surface = model.inspector.surface
-    if surface is not None:
-        seen = _responses(surface, region, usual[-1].unusual, number)
+    surface = inspector.surface
+    if surface is not None and learned.surface is not None:
+        seen = _responses(learned.surface, region, usual[-1].unusual, number)
         pairs = zip(surface.taught, seen, strict=True)
         surface = replace(surface, taught=tuple(_taught(old, more, usual[-1].unusual) for old, more in pairs))
         new += seen
@@ -173,6 +172,16 @@ def _around(unusual: Tensor, grid: tuple[int, int], step: int) -> Mask:
     spots[: step * unusual.shape[0] : step, : step * unusual.shape[1] : step] = unusual.float()
     reached = F.max_pool2d(spots[None], 2 * step - 1, stride=1, padding=step - 1)[0]
     return np.asarray(reached.numpy() > 0)
+
+
+def _as_learned(inspector: Inspector) -> Inspector:
+    """Without corrections."""
+    surface = inspector.surface
+    return replace(
+        inspector,
+        memories=tuple(replace(memory, taught=None, flagged=None) for memory in inspector.memories),
+        surface=None if surface is None else Surface(surface.filters, surface.levels),
+    )
 
 
 def _exemplars(inspector: Inspector, region: _Region, wanted: Sequence[Mask], number: int) -> list[Exemplars | None]:

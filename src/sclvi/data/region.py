@@ -11,7 +11,7 @@ from sclvi.data.pose import Affine, Mask, chain, inverse, scaling
 from sclvi.decision.inspection import Box
 from sclvi.errors import SclviError
 
-_COVERED = 0.25  # share of a patch, or of a smaller box, that the two must have in common
+_COVERED = 0.1  # share of a patch, or of a smaller box, that the two must have in common
 _REACH = 0.71  # px, from the middle of a box at least: so far from anywhere lies the middle of a pixel
 
 
@@ -59,9 +59,10 @@ def aligned_masks(boxes: Sequence[Box], original: tuple[int, int], alignment: Al
 
 
 def patches_inside(masks: Sequence[Mask], patch: int, stride: int, grid: tuple[int, int]) -> Mask:
-    """Which patches belong to a region: a quarter of the patch lies in one of the masks, or a quarter of a mask in it.
+    """Which patches belong to a region: a tenth of the patch lies in one of the masks, or a tenth of a mask in it.
 
-    A box that is smaller than a patch so takes all patches that show much of it, and none that it only touches.
+    Patches that show some of what is in a tight box are unusual, too, and what is taught must pass; patches that only
+    touch it stay out.
 
     Args:
         masks: h x w each.
@@ -74,7 +75,7 @@ def patches_inside(masks: Sequence[Mask], patch: int, stride: int, grid: tuple[i
     inside = np.zeros(grid, bool)
     for mask in masks:
         common = _covered(mask, patch, stride, grid)
-        inside |= common >= max(1.0, _COVERED * min(patch * patch, int(mask.sum())))
+        inside |= common >= max(1, _COVERED * min(patch * patch, int(mask.sum())))
     return inside
 
 
