@@ -93,14 +93,15 @@ class Inspector:
         if memory.taught is None and memory.flagged is None:
             return found, scores
         rows = memory.placed(found.codes.view(*found.grid, -1), found.stride)
+        good = found.neighbours.distances[:, 0].clone()
         if memory.taught is not None and (unusual := scores > memory.taught.above).any():
             near = memory.search_with(memory.taught.exemplars, rows[unusual], _of(found.neighbours, unusual))
             again = replace(found, codes=found.codes[unusual], neighbours=near)
             scores[unusual] = torch.minimum(scores[unusual], again.scores(fusion, eta, limit))
             found = replace(found, neighbours=_set(found.neighbours, unusual, near))
+            good[unusual] = torch.minimum(good[unusual], near.distances[:, 0])
         if memory.flagged is not None:
-            flagged = memory.distances_to(memory.flagged, rows)
-            scores = raise_flagged(scores, found.neighbours.distances[:, 0], flagged)
+            scores = raise_flagged(scores, good, memory.distances_to(memory.flagged, rows))
         return found, scores
 
 
