@@ -15,7 +15,7 @@ from sclvi.data.sources import Source, source_name
 from sclvi.decision.threshold import conformal_threshold, together
 from sclvi.errors import OnSkip, SclviError
 from sclvi.model import Calibration, Model
-from sclvi.model_file import fingerprint_of
+from sclvi.model_file import corrected_fingerprint, fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.regions import region_scores
 
@@ -44,24 +44,28 @@ def calibrate(
             `on_skip`.
     """
     sources = good_sources(good)
-    known = {picture.name for picture in model.pictures}
+    known = {picture.name for picture in (*model.pictures, *(one.picture for one in model.corrections))}
     for number, source in enumerate(sources):
         if not isinstance(source, str | Path):
             continue
         name = source_name(number, source)
         if name in known:
-            raise SclviError(f"{name}: the model was trained on it; a threshold needs good pictures it has not seen")
+            raise SclviError(
+                f"{name}: the model was trained on it or taught it; a threshold needs good pictures it has not seen"
+            )
     inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
     scores = [_raw_scores(model, inspection.anomaly_map) for inspection in inspecting]
     if not scores:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
     calibration = _calibration(model, torch.stack(scores), false_reject_rate)
+    uncorrected = fingerprint_of(
+        model.inspector, model.alignment, model.levels, model.light, calibration, model.regions
+    )
     return replace(
         model,
         calibration=calibration,
-        fingerprint=fingerprint_of(
-            model.inspector, model.alignment, model.levels, model.light, calibration, model.regions
-        ),
+        fingerprint=corrected_fingerprint(uncorrected, model.inspector),
+        uncorrected=uncorrected if model.corrections else None,
         metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},
     )
 

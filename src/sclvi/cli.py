@@ -11,10 +11,12 @@ import typer
 from pydantic import ValidationError
 
 from sclvi.console import Skipped, errors, output, progress_bars
-from sclvi.errors import SclviError
+from sclvi.errors import OnSkip, SclviError, leave_out
 
 if TYPE_CHECKING:
     from sclvi.data.alignment import Alignment
+    from sclvi.decision.inspection import Box
+    from sclvi.memory.correction import Kind
     from sclvi.model import Model
     from sclvi.settings import Settings
 
@@ -99,6 +101,16 @@ RegionPaths = Annotated[
     typer.Option(help="Where to inspect: a mask (white is inspected) or polygons (JSON, or LabelMe's); repeatable."),
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
+Pictures = Annotated[
+    list[str] | None, typer.Argument(metavar="[IMAGE...]", help="Pictures; with --undo, numbers of what is undone.")
+]
+BoxOptions = Annotated[
+    list[str] | None, typer.Option("--box", metavar="X,Y,W,H", help="In px of the picture; may be given several times.")
+]
+Listing = Annotated[bool, typer.Option("--list", help="Only list what was said, of which picture, when and by whom.")]
+Undo = Annotated[bool, typer.Option("--undo", help="Take back those with the given numbers, else the last.")]
+By = Annotated[str | None, typer.Option(help="Who says so. [the user's name]")]
+OverModel = Annotated[Path | None, typer.Option("--out", help="Where to write the model. [over MODEL]")]
 
 
 @app.command()
@@ -217,6 +229,36 @@ def calibrate_model(
                 f"{threshold.asked_rate:.1%} was asked; {needed - threshold.pictures} more pictures promise it"
             )
     _exit_if_skipped(skipped)
+
+
+@app.command()
+def teach(
+    model: ModelPath,
+    images: Pictures = None,
+    box: BoxOptions = None,
+    listing: Listing = False,
+    undo: Undo = False,
+    by: By = None,
+    out: OverModel = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say "this is fine" of boxes in a picture, or of whole pictures: they and their like will pass."""
+    _correct("taught", model, images or [], box or [], listing, undo, by, out or model, quiet)
+
+
+@app.command()
+def flag(
+    model: ModelPath,
+    images: Pictures = None,
+    box: BoxOptions = None,
+    listing: Listing = False,
+    undo: Undo = False,
+    by: By = None,
+    out: OverModel = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say "this is a defect" of boxes in a picture: of their like, less will be tolerated."""
+    _correct("flagged", model, images or [], box or [], listing, undo, by, out or model, quiet)
 
 
 @app.command("audit")
@@ -448,6 +490,83 @@ def demo(
         if not quiet:
             output.print(figures_table(result.evaluation))
         output.print(f"{result.evaluation.category} report: {result.report.resolve()}")
+
+
+def _correct(
+    kind: "Kind",
+    path: Path,
+    images: list[str],
+    boxes: list[str],
+    listing: bool,
+    undo: bool,
+    by: str | None,
+    out: Path,
+    quiet: bool,
+) -> None:
+    """What `teach` and `flag` have in common: list corrections of a kind, undo some, or make new ones."""
+    from sclvi.data.boxes import parse_box
+    from sclvi.memory.correction import describe
+    from sclvi.model_file import load, save
+
+    if not (listing or undo or images):
+        raise SclviError("a picture is needed, or --list, or --undo")
+    if boxes and (len(images) != 1 or listing or undo):
+        raise SclviError("boxes are of one picture: give one, without --list and --undo")
+    parsed = [parse_box(text) for text in boxes]
+    _check_writable(out)
+    model = load(path)
+    if listing:
+        for correction in model.corrections:
+            if correction.kind == kind:
+                output.print(describe(correction), markup=False)
+        return
+    skipped = Skipped()
+    if undo:
+        model, said = _undone(model, kind, _integers("--undo", ",".join(images)) if images else None)
+    else:
+        model, said = _corrected(model, kind, images, parsed, by, skipped if len(images) > 1 else None)
+    if said:
+        save(model, out)
+    if not quiet:
+        for line in said:
+            output.print(line, markup=False)
+        if said and kind == "flagged" and not undo:
+            output.print("good parts may be rejected more often than promised; 'sclvi calibrate' renews the promise")
+    _exit_if_skipped(skipped)
+
+
+def _corrected(
+    model: "Model", kind: "Kind", images: list[str], boxes: list["Box"], by: str | None, on_skip: OnSkip | None
+) -> tuple["Model", list[str]]:
+    """The model told of each picture, and a line for each."""
+    from sclvi.memory.correction import describe
+
+    said = []
+    for image in images:
+        try:
+            model = model.teach(image, boxes, by) if kind == "taught" else model.flag(image, boxes, by)
+        except SclviError as error:
+            leave_out(image, error, on_skip)
+            continue
+        (now,) = model.inspect([image])
+        verdict = f"now {now.verdict}: score {now.score:.3f}, threshold {now.threshold:.3f}"
+        said.append(f"{describe(model.corrections[-1])}; {verdict}")
+    return model, said
+
+
+def _undone(model: "Model", kind: "Kind", numbers: list[int] | None) -> tuple["Model", list[str]]:
+    """The model without some corrections of a kind, None: without the last, and a line for each."""
+    from sclvi.memory.correction import describe
+
+    known = {correction.number: correction for correction in model.corrections if correction.kind == kind}
+    if not known:
+        raise SclviError(f"nothing was {kind}, nothing to undo")
+    numbers = numbers or [max(known)]
+    for number in numbers:
+        if number not in known:
+            raise SclviError(f"nothing {kind} has number {number}; see --list")
+        model = model.undo(number)
+    return model, [f"undone: {describe(known[number])}" for number in numbers]
 
 
 def _size_options(size: str | None) -> dict[str, object]:

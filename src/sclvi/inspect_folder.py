@@ -56,8 +56,7 @@ def inspect_folder(
     Raises:
         SclviError: `out` cannot be written; or a bad picture without `on_skip`.
     """
-    good = {picture.name: picture for picture in model.pictures}
-    folder = ResultsFolder(out, model.fingerprint, rules, good, model.regions)
+    folder = ResultsFolder(out, model.fingerprint, rules, model.known_good, model.regions)
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
     def skip(name: str, error: SclviError) -> None:

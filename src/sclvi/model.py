@@ -1,7 +1,7 @@
 """`Model`: encoder, memory, calibration and settings; what inspects pictures and is written to one file."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,6 +27,7 @@ from sclvi.decision.drift import SCORE
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold, p_value
 from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.memory.correction import Correction
 from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.regions import focus
@@ -65,6 +66,8 @@ class Model:
     pictures: tuple[TrainingPicture, ...] = field(repr=False)
     fingerprint: str
     metadata: dict[str, Any] = field(repr=False)  # versions, data fingerprint, training log
+    corrections: tuple[Correction, ...] = field(default=(), repr=False)  # by people, oldest first
+    uncorrected: str | None = field(default=None, repr=False)  # fingerprint without corrections; None: there are none
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,6 +85,39 @@ class Model:
         names = self.pictures[0].appearance
         watched = {name: tuple(picture.appearance[name] for picture in self.pictures) for name in names}
         return {**watched, SCORE: self.calibration.scores}
+
+    def teach(self, image: Source, boxes: Sequence[Box] = (), by: str | None = None) -> "Model":
+        """See `sclvi.correct.teach`."""
+        from sclvi.correct import teach
+
+        return teach(self, image, boxes, by)
+
+    def flag(self, image: Source, boxes: Sequence[Box], by: str | None = None) -> "Model":
+        """See `sclvi.correct.flag`."""
+        from sclvi.correct import flag
+
+        return flag(self, image, boxes, by)
+
+    def undo(self, number: int) -> "Model":
+        """See `sclvi.correct.undo`."""
+        from sclvi.correct import undo
+
+        return undo(self, number)
+
+    @property
+    def known_good(self) -> dict[str, TrainingPicture]:
+        """The pictures that the memory knows patches of, by name: those trained on, and those taught."""
+        taught = (correction.picture for correction in self.corrections if correction.kind == "taught")
+        return {picture.name: picture for picture in (*taught, *self.pictures)}
+
+    def picture_number(self, correction: Correction) -> int:
+        """What a corrected picture counts as in the origins of patches: it comes after those trained on."""
+        return len(self.pictures) + correction.number - 1
+
+    def _picture(self, number: int) -> TrainingPicture:
+        if number < len(self.pictures):
+            return self.pictures[number]
+        return next(one.picture for one in self.corrections if self.picture_number(one) == number)
 
     def inspect(
         self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
@@ -103,7 +139,7 @@ class Model:
         self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
     ) -> Iterator[tuple[Inspection, Picture]]:
         """As `inspect`, each with the picture as it was read (for overlays)."""
-        pending: list[_Loaded] = []
+        pending: list[LoadedPicture] = []
         for loaded in self._read_ahead(images):
             if isinstance(loaded, _Failed):
                 leave_out(loaded.name, loaded.error, on_skip)
@@ -120,10 +156,10 @@ class Model:
         maps, found = self.inspector.score(images)
         return fuse_maps(maps, self.calibration.usual, self.inspector.settings.raised), found
 
-    def _read_ahead(self, images: Iterable[Source]) -> Iterator["_Loaded | _Failed"]:
+    def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         numbered = enumerate(images)
         with ThreadPoolExecutor(_READERS) as pool:
-            waiting: list[Future[_Loaded | _Failed]] = []
+            waiting: list[Future[LoadedPicture | _Failed]] = []
             try:
                 for number, image in islice(numbered, 2 * BATCH):
                     waiting.append(pool.submit(self._load, number, image))
@@ -135,19 +171,30 @@ class Model:
                 for future in waiting:
                     future.cancel()
 
-    def _load(self, number: int, image: Source) -> "_Loaded | _Failed":
+    def _load(self, number: int, image: Source) -> "LoadedPicture | _Failed":
+        try:
+            return self.read(number, image)
+        except SclviError as error:
+            return _Failed(source_name(number, image), error)
+
+    def read(self, number: int, image: Source) -> "LoadedPicture":
+        """Read and align a picture; `number` names it where it is an array.
+
+        Raises:
+            SclviError: it cannot be read or does not fit.
+        """
         name = source_name(number, image)
         try:
             picture = read_source(image)
             inside = self.regions.fill(picture)
             aligned, pose = self.alignment.bring(inside, self.channels, self.levels)
             upright = prepare(inside, self.size, self.channels, self.levels) if self.alignment.changes else aligned
-            return _Loaded(name, picture, aligned, pose, measure_appearance(upright))
+            return LoadedPicture(name, picture, aligned, pose, measure_appearance(upright))
         except SclviError as error:
             message = str(error)
-            return _Failed(name, error if message.startswith(name) else SclviError(f"{name}: {message}"))
+            raise (error if message.startswith(name) else SclviError(f"{name}: {message}")) from None
 
-    def _inspect_batch(self, batch: list["_Loaded"]) -> Iterator[tuple[Inspection, Picture]]:
+    def _inspect_batch(self, batch: list["LoadedPicture"]) -> Iterator[tuple[Inspection, Picture]]:
         started = time.perf_counter()
         aligned, found = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
         upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]
@@ -190,7 +237,7 @@ class Model:
         ]
         return sorted(found, key=lambda region: -region.peak)
 
-    def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "_Loaded") -> Defect:
+    def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "LoadedPicture") -> Defect:
         share = loaded.size[0] * loaded.size[1] / (self.size[0] * self.size[1])
         return Defect(
             box=scale_box(
@@ -209,7 +256,7 @@ class Model:
         )
 
     def _nearest_good(
-        self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "_Loaded"
+        self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "LoadedPicture"
     ) -> NearestGood | None:
         """The good patch nearest to that around a place of the map; origins and distances are h x w, of one picture."""
         memory = self.inspector.memories[0]
@@ -224,7 +271,7 @@ class Model:
             return None
         number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
         top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
-        good = self.pictures[number]
+        good = self._picture(number)
         shift = np.array([[1, 0, left - stride * column], [0, 1, top - stride * row]])
         placing = chain(self._aligning(loaded.size, loaded.pose), shift, inverse(self._aligning(good.size, good.pose)))
         return NearestGood(
@@ -251,7 +298,9 @@ def _triple(row: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class LoadedPicture:
+    """A picture as it was read, and as the model looks at it."""
+
     name: str
     picture: Picture
     aligned: Tensor  # C x h x w, 0..1

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.regions import RegionOfInterest, Regions
+from sclvi.decision.inspection import Box
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.dense import DenseEncoder
@@ -29,6 +30,8 @@ from sclvi.errors import SclviError
 from sclvi.files import write_atomically
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.correction import Correction
+from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of
 from sclvi.memory.gaussian import Gaussian
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import REDUCTIONS, Surface
@@ -49,7 +52,7 @@ def fingerprint_of(
     calibration: Calibration,
     regions: Regions,
 ) -> str:
-    """Sixteen hexadecimal digits that change with anything that changes a score or a verdict."""
+    """Sixteen hexadecimal digits that change with anything but corrections that changes a score or a verdict."""
     content = _digest(
         {**_arrays(inspector, alignment, levels, light), **_region_arrays(regions)},
         {
@@ -61,6 +64,12 @@ def fingerprint_of(
     return content[:16]
 
 
+def corrected_fingerprint(uncorrected: str, inspector: Inspector) -> str:
+    """That of the model with what people corrected, from that of the model without; the same where there is nothing."""
+    arrays = _correction_arrays(inspector)
+    return _digest(arrays, {"uncorrected": uncorrected})[:16] if arrays else uncorrected
+
+
 def save(model: Model, path: Path) -> None:
     """Write the model atomically.
 
@@ -68,14 +77,16 @@ def save(model: Model, path: Path) -> None:
         SclviError: the file cannot be written; an older file of that name is left as it was.
     """
     arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
-    arrays |= _region_arrays(model.regions)
-    arrays["poses"] = np.stack([picture.pose for picture in model.pictures])
-    thumbnails = [picture.thumbnail for picture in model.pictures]
+    arrays |= _region_arrays(model.regions) | _correction_arrays(model.inspector)
+    pictures = (*model.pictures, *(correction.picture for correction in model.corrections))
+    arrays["poses"] = np.stack([picture.pose for picture in pictures])
+    thumbnails = [picture.thumbnail for picture in pictures]
     arrays["thumbnails"] = np.frombuffer(b"".join(thumbnails), np.uint8)
     arrays["thumbnails.ends"] = np.cumsum([len(thumbnail) for thumbnail in thumbnails], dtype=np.int64)
     content = {
         "format_version": FORMAT_VERSION,
         "fingerprint": model.fingerprint,
+        "uncorrected": model.uncorrected,
         "size": model.alignment.size,
         "upright": model.alignment.upright,
         "aligned": model.alignment.aligned,
@@ -95,8 +106,9 @@ def save(model: Model, path: Path) -> None:
             for memory in model.inspector.memories
         ],
         "pictures": [
-            {"name": picture.name, "size": picture.size, "appearance": picture.appearance} for picture in model.pictures
+            {"name": picture.name, "size": picture.size, "appearance": picture.appearance} for picture in pictures
         ],
+        "corrections": [_correction_json(correction) for correction in model.corrections],
         "metadata": model.metadata,
     }
     header = {"sclvi": json.dumps(content, sort_keys=True), "sha256": _digest(arrays, content)}
@@ -140,28 +152,94 @@ def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
     encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
     encoder = to_device(encoder, pick_device())
     memories = tuple(_build_memory(arrays, number, known) for number, known in enumerate(content["memories"]))
-    calibration = content["calibration"]
+    surface = _build_surface(arrays, encoder, settings)
+    calibration = _build_calibration(content["calibration"])
+    pictures, corrections = _build_pictures(arrays, content)
     return Model(
-        inspector=Inspector(encoder, memories, _build_surface(arrays, encoder, settings), settings),
+        inspector=_with_corrections(Inspector(encoder, memories, surface, settings), calibration, arrays),
         light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
         alignment=_build_alignment(arrays, content),
         channels=content["channels"],
         levels=_build_levels(arrays, content["float_levels"]),
         regions=_build_regions(arrays, content["regions"]),
-        calibration=Calibration(
-            usual=tuple(Usual(**known) for known in calibration["usual"]),
-            threshold=Threshold(**calibration["threshold"]),
-            outline=calibration["outline"],
-            scores=tuple(calibration["scores"]),
-            regions=tuple(Threshold(**known) for known in calibration["regions"]),
-        ),
-        pictures=tuple(
-            TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail)
-            for known, pose, thumbnail in zip(content["pictures"], arrays["poses"], _thumbnails(arrays), strict=True)
-        ),
+        calibration=calibration,
+        pictures=pictures,
         fingerprint=content["fingerprint"],
         metadata=content["metadata"],
+        corrections=corrections,
+        uncorrected=content["uncorrected"],
     )
+
+
+def _build_calibration(known: dict[str, Any]) -> Calibration:
+    return Calibration(
+        usual=tuple(Usual(**usual) for usual in known["usual"]),
+        threshold=Threshold(**known["threshold"]),
+        outline=known["outline"],
+        scores=tuple(known["scores"]),
+        regions=tuple(Threshold(**region) for region in known["regions"]),
+    )
+
+
+def _build_pictures(
+    arrays: Arrays, content: dict[str, Any]
+) -> tuple[tuple[TrainingPicture, ...], tuple[Correction, ...]]:
+    """Those trained on, and those that people corrected the model with."""
+    pictures = tuple(
+        TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail)
+        for known, pose, thumbnail in zip(content["pictures"], arrays["poses"], _thumbnails(arrays), strict=True)
+    )
+    trained = len(pictures) - len(content["corrections"])
+    corrections = tuple(
+        Correction(**{**known, "boxes": tuple(Box(**box) for box in known["boxes"])}, picture=picture)
+        for known, picture in zip(content["corrections"], pictures[trained:], strict=True)
+    )
+    return pictures[:trained], corrections
+
+
+def _correction_json(correction: Correction) -> dict[str, Any]:
+    """All but the picture."""
+    return {
+        "number": correction.number,
+        "kind": correction.kind,
+        "boxes": [asdict(box) for box in correction.boxes],
+        "when": correction.when,
+        "by": correction.by,
+    }
+
+
+def _with_corrections(inspector: Inspector, calibration: Calibration, arrays: Arrays) -> Inspector:
+    """What people corrected, beside what was learned."""
+    above = [usual.unusual for usual in calibration.usual]
+    memories = tuple(
+        replace(
+            memory,
+            taught=_build_taught(arrays, f"memory{number}.taught", above[number]),
+            flagged=_build_exemplars(arrays, f"memory{number}.flagged"),
+        )
+        for number, memory in enumerate(inspector.memories)
+    )
+    surface = inspector.surface
+    if surface is not None:
+        names = [f"surface{number}.taught" for number in range(len(surface.levels))]
+        surface = replace(surface, taught=tuple(_build_taught(arrays, name, above[-1]) for name in names))
+    return replace(inspector, memories=memories, surface=surface)
+
+
+def _build_taught(arrays: Arrays, name: str, above: float) -> Taught | None:
+    return Taught.of(_build_exemplars(arrays, name), above)
+
+
+def _build_exemplars(arrays: Arrays, name: str) -> Exemplars | None:
+    if f"{name}.codes" not in arrays:
+        return None
+    return Exemplars(torch.from_numpy(arrays[f"{name}.codes"]), torch.from_numpy(arrays[f"{name}.origins"]))
+
+
+def _exemplar_arrays(exemplars: Exemplars | None, name: str) -> Arrays:
+    if exemplars is None:
+        return {}
+    return {f"{name}.codes": exemplars.codes.numpy(), f"{name}.origins": exemplars.origins.numpy()}
 
 
 def _thumbnails(arrays: Arrays) -> list[bytes]:
@@ -260,6 +338,16 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     for number, level in enumerate(inspector.surface.levels if inspector.surface is not None else ()):
         arrays[f"surface{number}.means"] = level.means.cpu().numpy()
         arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
+    return arrays
+
+
+def _correction_arrays(inspector: Inspector) -> Arrays:
+    arrays: Arrays = {}
+    for number, memory in enumerate(inspector.memories):
+        arrays |= _exemplar_arrays(exemplars_of(memory.taught), f"memory{number}.taught")
+        arrays |= _exemplar_arrays(memory.flagged, f"memory{number}.flagged")
+    for number, taught in enumerate(inspector.surface.taught if inspector.surface is not None else ()):
+        arrays |= _exemplar_arrays(exemplars_of(taught), f"surface{number}.taught")
     return arrays
 
 

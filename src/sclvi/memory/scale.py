@@ -9,6 +9,7 @@ from sclvi.encoders.compute import encode
 from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
 from sclvi.memory.bank import MemoryBank, Neighbours, items_within
 from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.exemplars import Exemplars, Taught, nearest_of_both
 from sclvi.memory.nearness import with_places, without_places
 from sclvi.progress import Progress, track
 from sclvi.settings import Settings
@@ -24,6 +25,8 @@ class ScaleMemory:
     bank: MemoryBank
     grid: tuple[int, int]  # (h, w) patches of one picture
     nearness: float = 0.0  # what a px between places counts, in units of the codes; 0: patches of any place compare
+    taught: Taught | None = None
+    flagged: Exemplars | None = None
 
     def search(self, encoded: Tensor, stride: int, eta: int, without_picture: int | None) -> tuple[Tensor, Neighbours]:
         """The codes of patches in the space of the memory, B h w x D float, and their nearest items.
@@ -36,13 +39,42 @@ class ScaleMemory:
         """
         patches = self.grid[0] * self.grid[1]
         without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
-        codes = encoded.permute(0, 2, 3, 1).contiguous()
-        codes = codes if self.space is None else self.space(codes)
+        rows = self.placed(self.in_space(encoded), stride)
+        near = self.bank.search(rows, eta, without)
+        return (rows, near) if self.nearness == 0 else without_places(rows, near)
+
+    def search_with(self, taught: Exemplars, rows: Tensor, found: Neighbours) -> Neighbours:
+        """The nearest of what is remembered and what was taught.
+
+        Args:
+            taught: of this scale.
+            rows: Q x D float, see `placed`.
+            found: what `search` gave for these; as many are returned.
+        """
+        eta = found.distances.shape[1]
         if self.nearness == 0:
-            rows = codes.flatten(0, 2)
-            return rows, self.bank.search(rows, eta, without)
-        rows = with_places(codes, stride, self.nearness).flatten(0, 2)
-        return without_places(rows, self.bank.search(rows, eta, without))
+            return nearest_of_both(found, taught.search(rows, eta))
+        # what was found no longer carries the places that decide who is nearest
+        return without_places(rows, nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta)))[1]
+
+    def distances_to(self, flagged: Exemplars, rows: Tensor) -> Tensor:
+        """From each patch to the flagged one that is nearest; Q x D float, see `placed` -> Q float."""
+        near = flagged.search(rows, 1)
+        near = near if self.nearness == 0 else without_places(rows, near)[1]
+        return near.distances[:, 0]
+
+    def in_space(self, encoded: Tensor) -> Tensor:
+        """B x D x h x w float as the encoder gives them -> B x h x w x D in the space of the memory."""
+        codes = encoded.permute(0, 2, 3, 1).contiguous()
+        return codes if self.space is None else self.space(codes)
+
+    def placed(self, codes: Tensor, stride: int) -> Tensor:
+        """Codes in the space of the memory as they are searched, with their places where nearness counts.
+
+        B x h x w x D float -> B h w x D (or D + PLACES) float; `stride` px between the patches.
+        """
+        placed = codes if self.nearness == 0 else with_places(codes, stride, self.nearness)
+        return placed.flatten(0, 2)
 
 
 def fill_memories(

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sclvi.encoders.dense import DenseEncoder
+from sclvi.memory.exemplars import Taught
 from sclvi.memory.gaussian import Gaussian, Moments
 from sclvi.progress import Progress, track
+from sclvi.scoring.mahalanobis import mahalanobis
 from sclvi.scoring.pixels import pixel_map
 
 REDUCTIONS = (1, 2, 4)
@@ -26,7 +28,7 @@ _BATCH = 8 * 320**2  # px of all pictures together, whose responses are held at 
 
 
 @dataclass(frozen=True)
-class _Answers:
+class Answers:
     """First-layer responses at one resolution."""
 
     responses: Tensor  # B x h x w x K float
@@ -40,6 +42,7 @@ class Surface:
 
     filters: nn.Module  # the first layer, see `DenseEncoder.first_layer`
     levels: tuple[Gaussian, ...]
+    taught: tuple[Taught | None, ...] = (None,) * len(REDUCTIONS)  # of responses, per resolution
 
     def pixels(self, images: Tensor) -> Tensor:
         """Root mean square, over the resolutions, of the distance at each pixel; about 1 on good pictures.
@@ -48,10 +51,19 @@ class Surface:
         """
         size = (images.shape[2], images.shape[3])
         squares = [
-            pixel_map(level.distances(seen.responses).square(), seen.extent, seen.stride, size)
-            for level, seen in zip(self.levels, _answers(self.filters, images), strict=True)
+            pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in self.judge(images)
         ]
         return torch.stack(squares).mean(0).sqrt().cpu()
+
+    def judge(self, images: Tensor) -> list[tuple[Answers, Tensor]]:
+        """Per resolution, the responses and their distances, B x h x w float; images as of `pixels`."""
+        judged = []
+        for level, taught, seen in zip(self.levels, self.taught, _answers(self.filters, images), strict=True):
+            distances = level.distances(seen.responses)
+            if taught is not None:
+                distances = _excuse(distances, seen.responses, level, taught)
+            judged.append((seen, distances))
+        return judged
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ def see_surface(encoder: DenseEncoder, images: Tensor, progress: Progress) -> Su
     return reduce(add, track(seen, "learning the surface", len(batches), progress))
 
 
-def _answers(filters: nn.Module, images: Tensor) -> Iterator[_Answers]:
+def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:
     """Of B x C x H x W float pictures, at each resolution, on the device of the filters."""
     images = images.to(next(filters.parameters()).device)
     height, width = images.shape[2:]
@@ -100,4 +112,22 @@ def _answers(filters: nn.Module, images: Tensor) -> Iterator[_Answers]:
         # cuDNN would round the inputs to ten bits, and differently for one picture and for eight
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             pooled_responses = F.avg_pool2d(filters(F.avg_pool2d(padded, reduction)), pooled)
-        yield _Answers(pooled_responses.permute(0, 2, 3, 1), extent, stride)
+        yield Answers(pooled_responses.permute(0, 2, 3, 1), extent, stride)
+
+
+def _excuse(distances: Tensor, responses: Tensor, level: Gaussian, taught: Taught) -> Tensor:
+    """The distance to the taught response that is nearest, wherever it was taught, where that is less.
+
+    Two good responses of one kind differ by twice the covariance with which one differs from the mean, so that distance
+    is divided by the root of 2: what is like a taught response then lies about 1 from it, as what is usual does.
+
+    distances: B x h x w; responses: B x h x w x K; returns B x h x w.
+    """
+    unusual = distances > taught.above
+    if not unusual.any():
+        return distances
+    nearest = taught.exemplars.search(responses[unusual].cpu(), 1).codes[:, 0]
+    others = responses.clone()
+    others[unusual] = nearest.to(responses.device)
+    excused = mahalanobis(responses, others, level.whiteners) / math.sqrt(2)
+    return torch.where(unusual, torch.minimum(distances, excused), distances)

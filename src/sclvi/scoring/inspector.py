@@ -1,7 +1,8 @@
 """The way from pictures to scores: encoder, memory, eq. 4 to 7; the state around the pure functions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from sclvi.encoders.compute import encode
@@ -10,6 +11,7 @@ from sclvi.memory.bank import Neighbours
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
+from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 
@@ -32,11 +34,14 @@ class Found:
         near = self.neighbours
         return near.origins[:, 0].view(self.grid), near.distances[:, 0].view(self.grid)
 
-    def pixels(self, fusion: Fusion, eta: int, limit: float) -> Tensor:
-        """Eq. 4 to 7 with the `eta` nearest of the items found -> B x H x W float."""
+    def scores(self, fusion: Fusion, eta: int, limit: float) -> Tensor:
+        """Eq. 4 to 6 with the `eta` nearest of the items found -> B h w float."""
         weights = fusion_weights(self.neighbours.distances[:, :eta], fusion, limit)
-        fused = fuse_patterns(weights, self.neighbours.codes[:, :eta])
-        return pixel_map(patch_scores(self.codes, fused).view(self.grid), self.patch, self.stride, self.size)
+        return patch_scores(self.codes, fuse_patterns(weights, self.neighbours.codes[:, :eta]))
+
+    def pixels(self, scores: Tensor) -> Tensor:
+        """Eq. 7: B h w float, of the patches -> B x H x W float."""
+        return pixel_map(scores.view(self.grid), self.patch, self.stride, self.size)
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,43 @@ class Inspector:
         One map per scale (eq. 7), then that of the surface, where there is one.
         """
         settings = self.settings
-        eta = 1 if settings.fusion == "nearest" else settings.eta
-        found = self.search(images, eta, without_picture)
-        maps = [
-            smooth(scale.pixels(settings.fusion, eta, settings.affinity_limit), settings.smoothing) for scale in found
-        ]
+        judged = self.judge(images, without_picture)
+        maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
             maps.append(smooth(self.surface.pixels(images), _SURFACE_SMOOTHING * settings.smoothing))
-        return maps, found[0]
+        return maps, judged[0][0]
+
+    def judge(self, images: Tensor, without_picture: int | None = None) -> list[tuple[Found, Tensor]]:
+        """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""
+        eta = 1 if self.settings.fusion == "nearest" else self.settings.eta
+        pairs = zip(self.search(images, eta, without_picture), self.memories, strict=True)
+        return [self._correct(found, memory, eta) for found, memory in pairs]
+
+    def _correct(self, found: Found, memory: ScaleMemory, eta: int) -> tuple[Found, Tensor]:
+        """Patches that are not as usual are looked up among the taught ones, which never makes a score worse."""
+        fusion, limit = self.settings.fusion, self.settings.affinity_limit
+        scores = found.scores(fusion, eta, limit)
+        if memory.taught is None and memory.flagged is None:
+            return found, scores
+        rows = memory.placed(found.codes.view(*found.grid, -1), found.stride)
+        good = found.neighbours.distances[:, 0].clone()
+        if memory.taught is not None and (unusual := scores > memory.taught.above).any():
+            near = memory.search_with(memory.taught.exemplars, rows[unusual], _of(found.neighbours, unusual))
+            again = replace(found, codes=found.codes[unusual], neighbours=near)
+            scores[unusual] = torch.minimum(scores[unusual], again.scores(fusion, eta, limit))
+            found = replace(found, neighbours=_set(found.neighbours, unusual, near))
+            good[unusual] = torch.minimum(good[unusual], near.distances[:, 0])
+        if memory.flagged is not None:
+            scores = raise_flagged(scores, good, memory.distances_to(memory.flagged, rows))
+        return found, scores
+
+
+def _of(neighbours: Neighbours, which: Tensor) -> Neighbours:
+    return Neighbours(neighbours.distances[which], neighbours.codes[which], neighbours.origins[which])
+
+
+def _set(neighbours: Neighbours, which: Tensor, others: Neighbours) -> Neighbours:
+    """The neighbours with those of some queries replaced; which: Q bool."""
+    distances, codes, origins = neighbours.distances.clone(), neighbours.codes.clone(), neighbours.origins.clone()
+    distances[which], codes[which], origins[which] = others.distances, others.codes, others.origins
+    return Neighbours(distances, codes, origins)

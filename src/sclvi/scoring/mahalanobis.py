@@ -11,7 +11,7 @@ def mahalanobis(responses: Tensor, means: Tensor, whiteners: Tensor) -> Tensor:
 
     Args:
         responses: B x h x w x K float.
-        means: h x w x K float.
+        means: h x w x K float, or B x h x w x K: what each response is compared with.
         whiteners: h x w x K x K float, W with W W^T the inverse covariance.
 
     Returns:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
 _OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
+_UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; half of it costs twice the lookups
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Usual:
     level: float  # mean over all pixels, > 0
     peak: float  # median over the pictures of log(maximum / level)
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
+
+    @property
+    def unusual(self) -> float:
+        """Three quarters of the way, in logarithms, from the usual level to the worst place of a usual good picture."""
+        return self.level * math.exp(_UNUSUAL * self.peak)
 
     @classmethod
     def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":

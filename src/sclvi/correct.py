@@ -1,0 +1,242 @@
+"""Corrections by a person: "this is fine", "this is a defect", and taking that back. Nothing is trained.
+
+What was learned stays as it is and corrections lie beside it (docs/teach.md), so undoing one restores every score.
+"""
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sclvi.data.boxes import aligned_masks, check_boxes, patches_inside
+from sclvi.data.good import TrainingPicture
+from sclvi.data.pose import Mask
+from sclvi.data.sources import Source
+from sclvi.data.thumbnails import encode_thumbnail
+from sclvi.decision.inspection import Box
+from sclvi.encoders.compute import encode
+from sclvi.errors import SclviError
+from sclvi.memory.correction import Correction, Kind
+from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
+from sclvi.memory.scale import ScaleMemory
+from sclvi.memory.surface import Surface
+from sclvi.model import LoadedPicture, Model
+from sclvi.model_file import corrected_fingerprint
+from sclvi.scoring.inspector import Inspector
+
+
+def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None = None) -> Model:
+    """The same model, told that regions of a picture are good; `model` itself stays as it is.
+
+    Args:
+        model: what inspected the picture, or another.
+        image: path, or array as for `Model.inspect`.
+        boxes: in pixels of the picture as it was taken; none: the whole picture.
+        by: who says so; None: the user's name, where the system tells it.
+
+    Raises:
+        SclviError: the picture cannot be used, a box does not lie in it, or nothing there is unusual to the model.
+    """
+    region = _Region.of(model, image, boxes)
+    correction = _correction(model, "taught", region, by)
+    number = model.picture_number(correction)
+    inspector, usual = model.inspector, model.calibration.usual
+    learned = _as_learned(inspector)  # what is taught does not depend on other corrections, so each can be undone
+    unusual = [
+        _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
+        for memory, (found, scores), known in zip(learned.memories, learned.judge(region.prepared), usual, strict=False)
+    ]
+    new = _exemplars(inspector, region, unusual, number)
+    memories = tuple(
+        replace(memory, taught=_taught(memory.taught, exemplars, known.unusual))
+        for memory, exemplars, known in zip(inspector.memories, new, usual, strict=False)
+    )
+    surface = inspector.surface
+    if surface is not None and learned.surface is not None:
+        seen = _responses(learned.surface, region, usual[-1].unusual, number)
+        pairs = zip(surface.taught, seen, strict=True)
+        surface = replace(surface, taught=tuple(_taught(old, more, usual[-1].unusual) for old, more in pairs))
+        new += seen
+    if all(exemplars is None for exemplars in new):
+        raise SclviError(f"{region.loaded.name}: nothing to teach: the model finds nothing unusual there")
+    return _changed(model, memories, surface, (*model.corrections, correction))
+
+
+def flag(model: Model, image: Source, boxes: Sequence[Box], by: str | None = None) -> Model:
+    """The same model, told that regions of a picture are defects; `model` itself stays as it is.
+
+    Patches that are clearly nearer to one of these regions than to any good patch get a higher score, see
+    `raise_flagged`. The threshold's promise was made without: `sclvi.calibrate` renews it.
+
+    Arguments as of `teach`; a box at least.
+
+    Raises:
+        SclviError: the picture cannot be used, no box, or one that does not lie in it or not in what is looked at.
+    """
+    if not boxes:
+        raise SclviError("a box is needed: of a whole picture, most is good")
+    region = _Region.of(model, image, boxes)
+    correction = _correction(model, "flagged", region, by)
+    everything = [np.ones(memory.grid, bool) for memory in model.inspector.memories]
+    new = _exemplars(model.inspector, region, everything, model.picture_number(correction))
+    if all(exemplars is None for exemplars in new):
+        raise SclviError(f"{region.loaded.name}: nothing to flag: the model does not look at what is there")
+    pairs = zip(model.inspector.memories, new, strict=True)
+    memories = tuple(replace(memory, flagged=joined(memory.flagged, exemplars)) for memory, exemplars in pairs)
+    return _changed(model, memories, model.inspector.surface, (*model.corrections, correction))
+
+
+def undo(model: Model, number: int) -> Model:
+    """The model as if that correction had never been made; `model` itself stays as it is.
+
+    Raises:
+        SclviError: there is no such correction.
+    """
+    found = [correction for correction in model.corrections if correction.number == number]
+    if not found:
+        raise SclviError(f"no correction {number}: there is {_numbers(model.corrections)}")
+    picture = model.picture_number(found[0])
+    memories = tuple(
+        replace(
+            memory,
+            taught=_untaught(memory.taught, picture, memory.grid),
+            flagged=without(memory.flagged, *_origins(picture, memory.grid)),
+        )
+        for memory in model.inspector.memories
+    )
+    surface = model.inspector.surface
+    if surface is not None:
+        pairs = zip(surface.taught, surface.levels, strict=True)
+        left = tuple(_untaught(taught, picture, level.means.shape[:2]) for taught, level in pairs)
+        surface = replace(surface, taught=left)
+    kept = tuple(correction for correction in model.corrections if correction.number != number)
+    return _changed(model, memories, surface, kept)
+
+
+@dataclass(frozen=True)
+class _Region:
+    """What a person points at."""
+
+    loaded: LoadedPicture
+    prepared: Tensor  # 1 x C x h x w float, the aligned picture, by `Light`
+    boxes: tuple[Box, ...]
+    masks: list[Mask]  # h x w each, of the aligned picture
+
+    @classmethod
+    def of(cls, model: Model, image: Source, boxes: Sequence[Box]) -> "_Region":
+        loaded = model.read(_next_number(model.corrections), image)
+        check_boxes(boxes, loaded.size, loaded.name)
+        masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)
+        return cls(loaded, model.light(loaded.aligned[None]), tuple(boxes), masks)
+
+
+def _correction(model: Model, kind: Kind, region: _Region, by: str | None) -> Correction:
+    loaded = region.loaded
+    share = int(1024 * model.inspector.settings.thumbnails_kib / len(model.pictures))
+    thumbnail = encode_thumbnail(loaded.picture, share) if share and kind == "taught" else b""
+    picture = TrainingPicture(loaded.name, loaded.size, loaded.pose, loaded.appearance, thumbnail)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return Correction(_next_number(model.corrections), kind, picture, region.boxes, when, _user() if by is None else by)
+
+
+def _next_number(corrections: Sequence[Correction]) -> int:
+    return max((correction.number for correction in corrections), default=0) + 1
+
+
+def _numbers(corrections: Sequence[Correction]) -> str:
+    return ", ".join(str(correction.number) for correction in corrections) or "none"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user id without a name, as in containers
+        return ""
+
+
+def _around(unusual: Tensor, grid: tuple[int, int], step: int) -> Mask:
+    """The remembered positions nearer than a step to a scored one that is unusual.
+
+    A new picture of the same lies a few px elsewhere, so all remembered positions are taught, not only the scored.
+
+    Args:
+        unusual: h x w bool, of every `step`-th remembered position.
+        grid: (rows, columns) of remembered positions.
+    """
+    spots = torch.zeros(grid)
+    spots[: step * unusual.shape[0] : step, : step * unusual.shape[1] : step] = unusual.float()
+    reached = F.max_pool2d(spots[None], 2 * step - 1, stride=1, padding=step - 1)[0]
+    return np.asarray(reached.numpy() > 0)
+
+
+def _as_learned(inspector: Inspector) -> Inspector:
+    """Without corrections."""
+    surface = inspector.surface
+    return replace(
+        inspector,
+        memories=tuple(replace(memory, taught=None, flagged=None) for memory in inspector.memories),
+        surface=None if surface is None else Surface(surface.filters, surface.levels),
+    )
+
+
+def _exemplars(inspector: Inspector, region: _Region, wanted: Sequence[Mask], number: int) -> list[Exemplars | None]:
+    """Per scale, the codes of the region's patches that are wanted (rows x columns each); None: there are none."""
+    strides = tuple(memory.stride for memory in inspector.memories)
+    encoded = encode(inspector.encoder, region.prepared, strides)
+    exemplars = []
+    for memory, codes, mask in zip(inspector.memories, encoded, wanted, strict=True):
+        rows = memory.placed(memory.in_space(codes.cpu()), memory.stride)
+        inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
+        exemplars.append(_at(rows, inside & mask, number))
+    return exemplars
+
+
+def _responses(surface: Surface, region: _Region, above: float, number: int) -> list[Exemplars | None]:
+    """Per resolution, the unusual responses of the region; None: there are none."""
+    exemplars = []
+    for seen, distances in surface.judge(region.prepared):
+        grid = (distances.shape[1], distances.shape[2])
+        inside = patches_inside(region.masks, seen.extent, seen.stride, grid)
+        unusual = (distances[0] > above).cpu().numpy()
+        exemplars.append(_at(seen.responses[0].flatten(0, 1).cpu(), inside & unusual, number))
+    return exemplars
+
+
+def _at(rows: Tensor, chosen: Mask, number: int) -> Exemplars | None:
+    """The rows, h w x D, of the chosen places, h x w, of a picture."""
+    places = torch.from_numpy(np.flatnonzero(chosen))
+    return Exemplars(rows[places].clone(), number * len(rows) + places) if len(places) else None
+
+
+def _taught(old: Taught | None, more: Exemplars | None, above: float) -> Taught | None:
+    return Taught.of(joined(exemplars_of(old), more), above)
+
+
+def _untaught(taught: Taught | None, picture: int, grid: tuple[int, ...]) -> Taught | None:
+    if taught is None:
+        return None
+    return Taught.of(without(taught.exemplars, *_origins(picture, grid)), taught.above)
+
+
+def _origins(picture: int, grid: tuple[int, ...]) -> tuple[int, int]:
+    """The range that the origins of a picture's patches lie in."""
+    return picture * grid[0] * grid[1], (picture + 1) * grid[0] * grid[1]
+
+
+def _changed(
+    model: Model, memories: tuple[ScaleMemory, ...], surface: Surface | None, corrections: tuple[Correction, ...]
+) -> Model:
+    inspector = replace(model.inspector, memories=memories, surface=surface)
+    uncorrected = model.uncorrected or model.fingerprint
+    return replace(
+        model,
+        inspector=inspector,
+        corrections=corrections,
+        fingerprint=corrected_fingerprint(uncorrected, inspector),
+        uncorrected=uncorrected if corrections else None,
+    )
