@@ -1,9 +1,10 @@
 """From a folder of good pictures to a `Model`."""
 
+import math
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +18,11 @@ from sclvi.audit.audit import Audit, audit
 from sclvi.context.settling import settle
 from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import GoodPictures, read_good
+from sclvi.data.images import Images, in_batches
 from sclvi.data.light import Light
 from sclvi.data.sources import Source
 from sclvi.data.spread import spread
-from sclvi.decision.threshold import conformal_threshold
+from sclvi.decision.threshold import conformal_threshold, images_needed
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
@@ -33,13 +35,15 @@ from sclvi.model import Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
-from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.maps import Usual, fuse_maps
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
+_HELD = 200  # pictures that are set aside at most: scoring them takes time, and more hardly move the threshold
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
+_OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
 
 def train(
@@ -70,7 +74,8 @@ def train(
 class Lesson:
     """What was learned of good parts; how it is searched, fused and judged may still change, and the surface go."""
 
-    data: GoodPictures  # prepared by `light`
+    data: GoodPictures
+    images: Images  # of `data`, prepared by `light`
     light: Light
     held: Tensor  # indices of the pictures that set the threshold
     learned: Tensor  # indices of the others
@@ -86,23 +91,32 @@ def learn_good(
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
     data = read_good(
-        good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib
+        good,
+        settings.size,
+        settings.short_side,
+        settings.align,
+        progress,
+        on_skip,
+        settings.thumbnails_kib,
+        settings.tile,
+        settings.overlap,
     )
-    audited = None if settings.audit == "off" else audit(data, settings, progress)
+    audited = None if settings.audit == "off" else audit(data.reduced(), settings, progress)
     if audited is not None and settings.audit == "drop":
         data = data.only(audited.kept())
-    if len(data.images) < 2:
+    if len(data.pictures) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
-    data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
-    held, learned = _split(len(data.images), settings)
-    encoder, log = learn_encoder(data.images, learned, settings, progress)
+    images = data.lit(light)
+    held, learned = _split(len(data.pictures), settings)
+    seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
+    encoder, log = learn_encoder(images, seen, settings, progress)
     nearness = settings.nearness if data.alignment.template is not None else 0.0
-    memories = fill_memories(encoder, data.images, settings, progress, nearness)
+    memories = fill_memories(encoder, images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
-        moments = see_surface(encoder, data.images, progress)
-    return Lesson(data, light, held, learned, encoder, memories, moments, log, audited)
+        moments = see_surface(encoder, images, progress)
+    return Lesson(data, images, light, held, learned, encoder, memories, moments, log, audited)
 
 
 def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
@@ -125,13 +139,18 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
     )
 
 
-def measure_light(images: Tensor, settings: Settings) -> Light:
+def measure_light(images: Images, settings: Settings) -> Light:
     """What is to be done to the light; images N x C x H x W float 0..1."""
-    return Light(images.mean(0) if settings.light == "mean" else None)
+    if settings.light != "mean":
+        return Light(None)
+    total = torch.zeros(*images.shape[1:], dtype=torch.float64)
+    for batch in in_batches(images):
+        total += batch.sum(0)
+    return Light((total / len(images)).float())
 
 
 def learn_encoder(
-    images: Tensor, learned: Tensor, settings: Settings, progress: Progress
+    images: Images, learned: Tensor, settings: Settings, progress: Progress
 ) -> tuple[Encoder, list[TrainingStep]]:
     """Context learning, and the encoder as it inspects.
 
@@ -145,9 +164,13 @@ def learn_encoder(
 
 
 def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2."""
+    """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2.
+
+    No more are set aside than `_HELD`, or than it takes to promise the rate that is asked for.
+    """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
-    held = max(1, round(settings.set_aside * count))
+    most = max(_HELD, images_needed(settings.false_reject_rate))
+    held = max(1, min(round(settings.set_aside * count), most))
     return order[:held].sort().values, order[held:].sort().values
 
 
@@ -157,34 +180,60 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     The usual is not measured on the set-aside pictures: they would be scored in units of their own, new pictures not,
     and the threshold would reject more than it promises.
     """
-    images, held = lesson.data.images, lesson.held
-    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
-    shown = _score_as_strangers(inspector, moments, images, references, "measuring the usual", progress)
-    usual = tuple(
-        Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
-    )
-    maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
-    fused = fuse_maps(maps, usual, inspector.settings.raised)
-    poses = [lesson.data.pictures[number].pose for number in held.tolist()]
-    upright = [lesson.data.alignment.upright_map(one, pose) for one, pose in zip(fused, poses, strict=True)]
-    scores = image_scores(torch.stack(upright)).tolist()
+    usual = _measure_usual(inspector, moments, lesson, progress)
+    data, held = lesson.data, lesson.held.tolist()
+    step = math.ceil(sum(map(data.pixels_of, held)) / _OUTLINE_PIXELS)
+    scores: list[float] = []
+    pixels: list[Tensor] = []
+    for picture in track(held, "setting the threshold", len(held), progress):
+        peaks = []
+        for maps in _stranger_maps(inspector, moments, lesson, picture):
+            fused = fuse_maps(maps, usual, inspector.settings.raised)[0]
+            peaks.append(data.alignment.upright_map(fused, data.pictures[picture].pose).amax())
+            pixels.append(fused.flatten()[::step])
+        scores.append(torch.stack(peaks).amax().item())
     threshold = conformal_threshold(scores, inspector.settings.false_reject_rate)
-    outline = min(float(np.quantile(fused.numpy(), _OUTLINE_QUANTILE)), threshold.value)
+    outline = min(float(np.quantile(torch.cat(pixels).numpy(), _OUTLINE_QUANTILE)), threshold.value)
     return Calibration(usual, threshold, outline, tuple(scores))
 
 
-def _score_as_strangers(
-    inspector: Inspector,
-    moments: SurfaceMoments | None,
-    images: Tensor,
-    numbers: Tensor,
-    stage: str,
-    progress: Progress,
-) -> list[Tensor]:
-    """The maps of some good pictures, each as if nothing had been kept of it; N x H x W for each kind of map."""
-    counted = track(numbers.tolist(), stage, len(numbers), progress)
-    scored = [score_as_stranger(inspector, moments, images, number) for number in counted]
-    return [torch.cat(kind) for kind in zip(*scored, strict=True)]
+def _measure_usual(
+    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
+) -> tuple[Usual, ...]:
+    """What each kind of map shows on some of the pictures that were learned from."""
+    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)].tolist()
+    sums, peaks = [], []
+    for picture in track(references, "measuring the usual", len(references), progress):
+        seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
+        sums.append(torch.stack([total for total, _ in seen]).sum(0))
+        peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
+    means = torch.stack(sums).sum(0) / sum(map(lesson.data.pixels_of, references))  # K
+    return tuple(
+        Usual.of_summaries(mean, maxima, 1.0 if number < len(inspector.memories) else _CAUTION)
+        for number, (mean, maxima) in enumerate(zip(means.tolist(), torch.stack(peaks, dim=1), strict=True))
+    )
+
+
+def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sum over all pixels, float64, and maximum of each kind of map, K each."""
+    kinds = torch.stack(maps)
+    return kinds.sum((1, 2, 3), dtype=torch.float64), kinds.amax((1, 2, 3))
+
+
+def _stranger_maps(
+    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, picture: int
+) -> Iterator[list[Tensor]]:
+    """The maps of a good picture as if nothing had been kept of it.
+
+    One image at a time, since those of a large picture do not fit together; 1 x h x w for each kind of map, of the part
+    that this image decides.
+    """
+    own = lesson.data.images_of(picture)
+    batches = score_as_stranger(inspector, moments, lesson.images, own)
+    one_by_one = (maps for batch in batches for maps in zip(*(kind.split(1) for kind in batch), strict=True))
+    for number, maps in zip(own, one_by_one, strict=True):
+        rows, columns = lesson.data.core_of(number)
+        yield [kind[:, rows, columns] for kind in maps]
 
 
 def _metadata(lesson: Lesson, settings: Settings, seconds: float) -> dict[str, Any]:
