@@ -135,7 +135,7 @@ def _nearest_good(
         box=_patch_box(there, memory.patch, known.size),
         distance=float(distances[down, across]),
         compared=_patch_box(here, memory.patch, size),
-        placing=((1.0, 0.0, float(here[1] - there[1])), (0.0, 1.0, float(here[0] - there[0]))),
+        placing=((1.0, 0.0, float(there[1] - here[1])), (0.0, 1.0, float(there[0] - here[0]))),
     )
 
 
