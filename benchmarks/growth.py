@@ -1,7 +1,7 @@
 """How time and RAM grow with the number of pictures, with memory items and with the size of a picture:
 
     python -m benchmarks.growth
-    python -m benchmarks.growth --images 100 300 1000 --side 128 --items --pixels
+    python -m benchmarks.growth --images 100 300 1000 --side 128 --short-side 128 --items --pixels
 
 Pictures are demo weaves, shifted, with fresh noise: ten thousand are quickly drawn. Each measurement runs in a process
 of its own, so that its peak is its own: training on N pictures of `--side` px; building a memory of so many codes and
@@ -52,9 +52,8 @@ def make_picture(rng: np.random.Generator, drawn: Sequence[NDArray[np.uint8]], s
     """side x side x 3: weaves side by side, each shifted, with noise of its own."""
     rows = []
     for _ in range(math.ceil(side / SIZE)):
-        row = [
-            np.roll(drawn[rng.integers(len(drawn))], rng.integers(0, 256, 2), (0, 1)) for _ in range(side // 256 + 1)
-        ]
+        chosen = [drawn[number] for number in rng.integers(len(drawn), size=side // SIZE + 1).tolist()]
+        row = [np.roll(weave, rng.integers(0, SIZE, 2).tolist(), (0, 1)) for weave in chosen]
         rows.append(np.concatenate(row, axis=1)[:, :side])
     picture = np.concatenate(rows)[:side]
     for band in np.array_split(picture, max(1, side // 512)):  # 100 megapixels of float noise would be 1.2 GB
@@ -73,10 +72,10 @@ def write_pictures(folder: Path, count: int, side: int, seed: int = 0) -> list[P
     return paths
 
 
-def measure_training(folder: Path, steps: int) -> dict[str, Any]:
+def measure_training(folder: Path, short_side: int, steps: int) -> dict[str, Any]:
     """Train on all pictures of a folder."""
     started = time.perf_counter()
-    model = train(folder, Settings(steps=steps))
+    model = train(folder, Settings(short_side=short_side, steps=steps))
     items = sum(len(memory.bank) for memory in model.inspector.memories)
     return {"seconds": time.perf_counter() - started, "memory_items": items}
 
@@ -122,18 +121,21 @@ def in_own_process(what: str, *arguments: object) -> dict[str, Any]:
 
 
 _MEASURES: Mapping[str, Callable[..., dict[str, Any]]] = {
-    "images": lambda folder, steps: measure_training(Path(folder), int(steps)),
+    "images": lambda folder, short_side, steps: measure_training(Path(folder), int(short_side), int(steps)),
     "items": lambda items: measure_memory(int(items)),
     "pixels": lambda model, picture: measure_inspection(Path(model), Path(picture)),
 }
 
 
-def row(what: str, count: float, side: int | None, measured: Mapping[str, Any]) -> dict[str, Any]:
+def row(
+    what: str, count: float, side: int | None, measured: Mapping[str, Any], short_side: int | None = None
+) -> dict[str, Any]:
     """`count` is of what grows: images, items, or megapixels."""
     return {
         "grows": what,
         "count": count,
         "side": side,
+        "short_side": short_side,
         "seconds": round(measured["seconds"], 3),
         "build_seconds": round(measured["build_seconds"], 3) if "build_seconds" in measured else None,
         "peak_ram_mib": round(measured["peak_ram_mib"]),
@@ -169,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="*", default=IMAGES, help="numbers of pictures to learn from")
     parser.add_argument("--side", type=int, default=256, help="of these, px")
+    parser.add_argument("--short-side", type=int, default=Settings().short_side, help="that these are brought to, px")
     parser.add_argument("--items", type=int, nargs="*", default=ITEMS, help="sizes of the memory")
     parser.add_argument("--pixels", type=float, nargs="*", default=PIXELS, help="sizes of a picture, megapixels")
     parser.add_argument("--steps", type=int, default=Settings().steps, help="of context learning")
@@ -185,8 +188,8 @@ def main() -> None:
         for count in arguments.images:
             folder = work / f"images-{arguments.side}-{count}"
             write_pictures(folder, count, arguments.side)
-            measured = in_own_process("images", folder, arguments.steps)
-            append_rows(arguments.out, [row("images", count, arguments.side, measured)])
+            measured = in_own_process("images", folder, arguments.short_side, arguments.steps)
+            append_rows(arguments.out, [row("images", count, arguments.side, measured, arguments.short_side)])
         for items in arguments.items:
             append_rows(arguments.out, [row("items", items, None, in_own_process("items", items))])
         for megapixels in arguments.pixels:
