@@ -71,22 +71,10 @@ def test_equal_scores_are_all_accepted():
 
 
 def test_growth_rows_are_measured_in_processes_of_their_own_and_plotted(tmp_path, monkeypatch):
-    arguments = [
-        "growth",
-        "--images",
-        "3",
-        "5",
-        "--side",
-        "70",
-        "--short-side",
-        "64",
-        "--steps",
-        "0",
-        "--items",
-        "300",
-        "--pixels",
-    ]
-    monkeypatch.setattr("sys.argv", [*arguments, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "g.csv")])
+    few = ["--images", "3", "5", "--side", "70", "--short-side", "64", "--steps", "0", "--items", "300", "--pixels"]
+    monkeypatch.setattr(
+        "sys.argv", ["growth", *few, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "g.csv")]
+    )
     growth.main()
     rows = read_rows(tmp_path / "g.csv")
     assert [(row["grows"], row["count"]) for row in rows] == [("images", "3"), ("images", "5"), ("items", "300")]
