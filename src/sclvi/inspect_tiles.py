@@ -23,7 +23,7 @@ from sclvi.errors import OnSkip, SclviError, leave_out
 if TYPE_CHECKING:
     from sclvi.model import Model
 
-_Nearest = tuple[Tensor, Tensor]  # origin and distance of each patch's nearest item, h x w each
+_Nearest = tuple[Tensor, Tensor]  # origin and distance of each patch's nearest item, tiles x h x w each
 
 
 def inspect_tiles(
@@ -78,9 +78,7 @@ def _inspect(model: "Model", good: TileNumbers, name: str, picture: Picture) -> 
     )
 
 
-def _score(
-    model: "Model", good: TileNumbers, picture: Picture, plan: list[Tile], stitching: Stitching
-) -> list[_Nearest]:
+def _score(model: "Model", good: TileNumbers, picture: Picture, plan: list[Tile], stitching: Stitching) -> _Nearest:
     """Fill the map, and return what is nearest to the patches of each tile."""
     fitting = fit_channels(picture, model.channels)
     exposure = measure_exposure(fitting, model.levels)
@@ -89,13 +87,17 @@ def _score(
         return to_image(good.tiling.cut(fitting, plan[number]), model.levels)
 
     images = MadeImages((len(plan), model.channels, *good.tiling.size), make)
-    nearest: list[_Nearest] = []
+    origins = torch.empty(0)
+    distances = torch.empty(0)
     for numbers in torch.arange(len(plan)).split(batch_length(images)):
         maps, found = model.anomaly_maps(model.light(images[numbers], exposure))
         for number, one in zip(numbers.tolist(), maps, strict=True):
             stitching.put(one.numpy(), plan[number])
-        nearest += [(origins.clone(), distances.clone()) for origins, distances in zip(*found.nearest(), strict=True)]
-    return nearest
+        near = found.nearest()
+        if not len(origins):  # all at once: small tensors kept between large ones for a while would tear the heap
+            origins, distances = (one.new_empty(len(plan), *one.shape[1:]) for one in near)
+        origins[numbers], distances[numbers] = near
+    return origins, distances
 
 
 def _nearest_good(
@@ -105,7 +107,7 @@ def _nearest_good(
     step: int,
     size: tuple[int, int],
     plan: list[Tile],
-    nearest: list[_Nearest],
+    nearest: _Nearest,
 ) -> NearestGood | None:
     """The good patch nearest to that around the peak of a region."""
     row, column = (min(step * at + step // 2, side - 1) for at, side in zip(region.peak_at, size, strict=True))
@@ -114,7 +116,7 @@ def _nearest_good(
         for number, tile in enumerate(plan)
         if tile.rows.start <= row < tile.rows.stop and tile.columns.start <= column < tile.columns.stop
     )
-    tile, (origins, distances) = plan[number], nearest[number]
+    tile, origins, distances = plan[number], nearest[0][number], nearest[1][number]
     memory = model.inspector.memories[0]
     stride = model.inspector.settings.query_step * memory.stride
     down, across = (
