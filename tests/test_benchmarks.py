@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from parts import write_category
 
+from benchmarks import growth
 from benchmarks.ablation import LEARNING, SCORING, measure
 from benchmarks.calibration import judge_splits
 from benchmarks.few_shot import draw_pictures, plot
@@ -67,3 +68,22 @@ def test_splits_realise_what_exchangeable_scores_must(rate, promised):
 
 def test_equal_scores_are_all_accepted():
     assert judge_splits(np.ones(12), 0.2, seed=0)["realised_rate"] == 0
+
+
+def test_growth_rows_are_measured_in_processes_of_their_own_and_plotted(tmp_path, monkeypatch):
+    few = ["--images", "3", "5", "--side", "70", "--short-side", "64", "--steps", "0", "--items", "300", "--pixels"]
+    monkeypatch.setattr(
+        "sys.argv", ["growth", *few, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "g.csv")]
+    )
+    growth.main()
+    rows = read_rows(tmp_path / "g.csv")
+    assert [(row["grows"], row["count"]) for row in rows] == [("images", "3"), ("images", "5"), ("items", "300")]
+    assert all(float(row["peak_ram_mib"]) > 50 and float(row["seconds"]) > 0 for row in rows)
+    assert int(rows[1]["memory_items"]) * 3 == int(rows[0]["memory_items"]) * 5
+    assert (tmp_path / "g.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_that_grow_are_alike_and_differ(tmp_path):
+    few, more = (growth.write_pictures(tmp_path / str(count), count, 300) for count in (2, 3))
+    assert [path.read_bytes() for path in few] == [path.read_bytes() for path in more[:2]]
+    assert more[1].read_bytes() != more[2].read_bytes()

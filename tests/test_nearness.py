@@ -44,7 +44,7 @@ def test_what_is_found_is_nearest_by_code_and_place(generator, nearness):
 
 def test_a_picture_does_not_find_itself(generator):
     codes = torch.randn(PICTURES, *GRID, LENGTH, generator=generator)
-    _, found = memory_of(codes, 0.05).search(codes[2][None].permute(0, 3, 1, 2), STRIDE, 3, 2)
+    _, found = memory_of(codes, 0.05).search(codes[2][None].permute(0, 3, 1, 2), STRIDE, 3, range(2, 3))
     patches = GRID[0] * GRID[1]
     assert not ((found.origins >= 2 * patches) & (found.origins < 3 * patches)).any()
 

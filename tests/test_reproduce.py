@@ -550,6 +550,8 @@ def test_the_training_fingerprint_changes_with_what_the_encoder_learns_and_with_
         "seed": 1,
         "size": (256, 256),
         "short_side": 128,
+        "tile": 512,
+        "overlap": 32,
         "align": False,
         "audit": "drop",
         "light": "mean",

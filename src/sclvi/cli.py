@@ -130,6 +130,10 @@ def train(
         FusionChoice | None, typer.Option(help="How the nearest memory items become one pattern. [affinity]")
     ] = None,
     eta: Annotated[int | None, typer.Option(help="Memory items that are fused. [10]")] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Look at large pictures at full size, in tiles of this side in px, such as 512.")
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="px that neighbouring tiles share. [64]")] = None,
     align: Annotated[
         bool | None,
         typer.Option(help="Turn parts to lie alike and cut pictures to them, where good pictures allow it. [align]"),
@@ -155,7 +159,9 @@ def train(
     _check_writable(out)
     regions = read_regions(region or [])
     given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
-    given |= {"thumbnails_kib": thumbnails_kib}
+    given |= {"thumbnails_kib": thumbnails_kib, "tile": tile, "overlap": overlap}
+    if tile is not None and size is not None:
+        raise SclviError("--tile looks at pictures at full size; leave --size out")
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     options |= _size_options(size)
     settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, audit=audit.value, **options)
@@ -170,7 +176,7 @@ def train(
             _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
         threshold = model.calibration.threshold
         output.print(
-            f"{out}: learned {len(model.pictures)} good pictures at {model.size[1]}x{model.size[0]} px, "
+            f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
             f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
             f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
@@ -604,6 +610,11 @@ def _say_cost(good: Path, settings: "Settings") -> None:
     cost = measure_cost(good, settings, lambda name, error: None)  # training tells of bad pictures
     seconds = cost.cell(settings.steps, count_pictures(good)[0])
     errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
+
+
+def _looked_at(model: "Model") -> str:
+    size = f"{model.size[1]}x{model.size[0]} px"
+    return f"at {size}" if model.tiles is None else f"in {len(model.tiles)} tiles of {size}"
 
 
 def _aligned(alignment: "Alignment") -> str:

@@ -129,6 +129,8 @@ class _Region:
 
     @classmethod
     def of(cls, model: Model, image: Source, boxes: Sequence[Box]) -> "_Region":
+        if model.tiles is not None:
+            raise SclviError("models with tiles cannot be corrected: train again with the picture among the good ones")
         loaded = model.read(_next_number(model.corrections), image)
         check_boxes(boxes, loaded.size, loaded.name)
         masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)

@@ -1,8 +1,9 @@
 """From a folder of good pictures to a `Model`."""
 
+import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,11 +18,12 @@ from sclvi.audit.audit import Audit, audit
 from sclvi.context.settling import settle
 from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import GoodPictures, read_good
+from sclvi.data.images import Images, in_batches
 from sclvi.data.light import Light
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
 from sclvi.data.spread import spread
-from sclvi.decision.threshold import conformal_threshold, together
+from sclvi.decision.threshold import conformal_threshold, images_needed, together
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
@@ -34,14 +36,16 @@ from sclvi.model import Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
-from sclvi.scoring.maps import Usual, fuse_maps, image_scores
-from sclvi.scoring.regions import focus, region_scores
+from sclvi.scoring.maps import Usual, fuse_maps
+from sclvi.scoring.regions import region_scores
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
+_HELD = 200  # pictures that are set aside at most: scoring them takes time, and more hardly move the threshold
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
+_OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
 
 def train(
@@ -74,7 +78,8 @@ def train(
 class Lesson:
     """What was learned of good parts; how it is searched, fused and judged may still change, and the surface go."""
 
-    data: GoodPictures  # prepared by `light`
+    data: GoodPictures
+    images: Images  # of `data`, prepared by `light`
     light: Light
     held: Tensor  # indices of the pictures that set the threshold
     learned: Tensor  # indices of the others
@@ -93,24 +98,36 @@ def learn_good(
     regions: Regions = WHOLE,
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
+    if settings.tile is not None and regions.items:
+        raise SclviError("regions and tiles do not go together: large pictures are inspected as a whole")
     data = read_good(
-        good, settings.size, settings.short_side, settings.align, progress, on_skip, settings.thumbnails_kib, regions
+        good,
+        settings.size,
+        settings.short_side,
+        settings.align,
+        progress,
+        on_skip,
+        settings.thumbnails_kib,
+        settings.tile,
+        settings.overlap,
+        regions,
     )
-    audited = None if settings.audit == "off" else audit(data, settings, progress)
+    audited = None if settings.audit == "off" else audit(data.reduced(), settings, progress)
     if audited is not None and settings.audit == "drop":
         data = data.only(audited.kept())
-    if len(data.images) < 2:
+    if len(data.pictures) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
-    data = replace(data, images=light(data.images))  # the pictures as read are not held beside these
-    held, learned = _split(len(data.images), settings)
-    encoder, log = learn_encoder(data.images, learned, settings, progress)
+    images = data.lit(light)
+    held, learned = _split(len(data.pictures), settings)
+    seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
+    encoder, log = learn_encoder(images, seen, settings, progress)
     nearness = settings.nearness if data.alignment.template is not None else 0.0
-    memories = fill_memories(encoder, data.images, settings, progress, nearness)
+    memories = fill_memories(encoder, images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
-        moments = see_surface(encoder, data.images, progress)
-    return Lesson(data, light, held, learned, encoder, memories, moments, log, audited)
+        moments = see_surface(encoder, images, progress)
+    return Lesson(data, images, light, held, learned, encoder, memories, moments, log, audited)
 
 
 def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
@@ -136,13 +153,18 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
     )
 
 
-def measure_light(images: Tensor, settings: Settings) -> Light:
+def measure_light(images: Images, settings: Settings) -> Light:
     """What is to be done to the light; images N x C x H x W float 0..1."""
-    return Light(images.mean(0) if settings.light == "mean" else None)
+    if settings.light != "mean":
+        return Light(None)
+    total = torch.zeros(*images.shape[1:], dtype=torch.float64)
+    for batch in in_batches(images):
+        total += batch.sum(0)
+    return Light((total / len(images)).float())
 
 
 def learn_encoder(
-    images: Tensor, learned: Tensor, settings: Settings, progress: Progress
+    images: Images, learned: Tensor, settings: Settings, progress: Progress
 ) -> tuple[Encoder, list[TrainingStep]]:
     """Context learning, and the encoder as it inspects.
 
@@ -156,9 +178,13 @@ def learn_encoder(
 
 
 def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2."""
+    """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2.
+
+    No more are set aside than `_HELD`, or than it takes to promise the rate that is asked for.
+    """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
-    held = max(1, round(settings.set_aside * count))
+    most = max(_HELD, images_needed(settings.false_reject_rate))
+    held = max(1, min(round(settings.set_aside * count), most))
     return order[:held].sort().values, order[held:].sort().values
 
 
@@ -168,27 +194,32 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     The usual is not measured on the set-aside pictures: they would be scored in units of their own, new pictures not,
     and the threshold would reject more than it promises.
     """
-    images, held = lesson.data.images, lesson.held
-    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
-    shown = _score_as_strangers(inspector, moments, images, references, "measuring the usual", progress)
-    usual = tuple(
-        Usual.measure(kind, 1.0 if number < len(inspector.memories) else _CAUTION) for number, kind in enumerate(shown)
-    )
-    held_maps = _score_as_strangers(inspector, moments, images, held, "setting the threshold", progress)
-    fused = fuse_maps(held_maps, usual, inspector.settings.raised)
-    poses = [lesson.data.pictures[number].pose for number in held.tolist()]
-    upright = [lesson.data.alignment.upright_map(one, pose) for one, pose in zip(fused, poses, strict=True)]
-    regions, labels = lesson.data.regions, lesson.data.regions.labels(lesson.data.alignment.size)
-    maps = torch.stack(upright)
-    scores = region_scores(maps, labels, len(regions.names))
+    usual = _measure_usual(inspector, moments, lesson, progress)
+    data, held, regions = lesson.data, lesson.held.tolist(), lesson.data.regions
+    step = math.ceil(sum(map(data.pixels_of, held)) / _OUTLINE_PIXELS)
+    peaks: list[Tensor] = []  # of each picture, K
+    pixels: list[Tensor] = []
+    labels: list[Tensor] = []
+    for picture in track(held, "setting the threshold", len(held), progress):
+        seen = []
+        for maps in _stranger_maps(inspector, moments, lesson, picture):
+            fused = fuse_maps(maps, usual, inspector.settings.raised)[0]
+            upright = data.alignment.upright_map(fused, data.pictures[picture].pose)
+            where = regions.labels((upright.shape[0], upright.shape[1]))
+            seen.append(region_scores(upright[None], where, len(regions.names))[0])
+            inside = (upright > 0) & torch.from_numpy(where > 0)  # 0 is what was cut away
+            pixels.append(upright[inside][::step])
+            labels.append(torch.from_numpy(where)[inside][::step].long())
+        peaks.append(torch.stack(seen).amax(0))
+    scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
     rates = regions.rates(inspector.settings.false_reject_rate)
     thresholds = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
     calibration = Calibration(usual, together(thresholds), 0.0, (), thresholds)
-    focused = focus(maps, labels, calibration.gains)
-    good = focused[:, torch.from_numpy(labels > 0)] if regions.items else fused
+    gains = torch.tensor(calibration.gains, dtype=torch.float64)
+    good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = min(float(np.quantile(good.numpy(), _OUTLINE_QUANTILE)), calibration.threshold.value)
-    return replace(calibration, outline=outline, scores=tuple(image_scores(focused).tolist()))
+    return replace(calibration, outline=outline, scores=tuple((scores * gains).float().amax(1).tolist()))
 
 
 def _refuse_unseen(scores: Tensor, regions: Regions) -> None:
@@ -200,18 +231,43 @@ def _refuse_unseen(scores: Tensor, regions: Regions) -> None:
             )
 
 
-def _score_as_strangers(
-    inspector: Inspector,
-    moments: SurfaceMoments | None,
-    images: Tensor,
-    numbers: Tensor,
-    stage: str,
-    progress: Progress,
-) -> list[Tensor]:
-    """The maps of some good pictures, each as if nothing had been kept of it; N x H x W for each kind of map."""
-    counted = track(numbers.tolist(), stage, len(numbers), progress)
-    scored = [score_as_stranger(inspector, moments, images, number) for number in counted]
-    return [torch.cat(kind) for kind in zip(*scored, strict=True)]
+def _measure_usual(
+    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
+) -> tuple[Usual, ...]:
+    """What each kind of map shows on some of the pictures that were learned from."""
+    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)].tolist()
+    sums, peaks = [], []
+    for picture in track(references, "measuring the usual", len(references), progress):
+        seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
+        sums.append(torch.stack([total for total, _ in seen]).sum(0))
+        peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
+    means = torch.stack(sums).sum(0) / sum(map(lesson.data.pixels_of, references))  # K
+    return tuple(
+        Usual.of_summaries(mean, maxima, 1.0 if number < len(inspector.memories) else _CAUTION)
+        for number, (mean, maxima) in enumerate(zip(means.tolist(), torch.stack(peaks, dim=1), strict=True))
+    )
+
+
+def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sum over all pixels, float64, and maximum of each kind of map, K each."""
+    kinds = torch.stack(maps)
+    return kinds.sum((1, 2, 3), dtype=torch.float64), kinds.amax((1, 2, 3))
+
+
+def _stranger_maps(
+    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, picture: int
+) -> Iterator[list[Tensor]]:
+    """The maps of a good picture as if nothing had been kept of it.
+
+    One image at a time, since those of a large picture do not fit together; 1 x h x w for each kind of map, of the part
+    that this image decides.
+    """
+    own = lesson.data.images_of(picture)
+    batches = score_as_stranger(inspector, moments, lesson.images, own)
+    one_by_one = (maps for batch in batches for maps in zip(*(kind.split(1) for kind in batch), strict=True))
+    for number, maps in zip(own, one_by_one, strict=True):
+        rows, columns = lesson.data.core_of(number)
+        yield [kind[:, rows, columns] for kind in maps]
 
 
 def _metadata(lesson: Lesson, settings: Settings, seconds: float) -> dict[str, Any]:

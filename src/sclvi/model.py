@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -22,11 +23,13 @@ from sclvi.data.pose import Affine, chain, inverse, scaling
 from sclvi.data.preparing import prepare
 from sclvi.data.regions import Regions
 from sclvi.data.sources import Source, read_source, source_name
-from sclvi.decision.defects import Region, find_regions, scale_box, scale_outline
+from sclvi.data.tiles import TileNumbers, Tiling
+from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.drift import SCORE
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold, p_value
 from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.inspect_tiles import inspect_tiles
 from sclvi.memory.correction import Correction
 from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
@@ -71,8 +74,16 @@ class Model:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of anomaly maps, px."""
+        """(height, width) of anomaly maps, or of tiles, px."""
         return self.alignment.size
+
+    @cached_property
+    def tiles(self) -> TileNumbers | None:
+        """The tiles of the training pictures; None where pictures are looked at as a whole."""
+        settings = self.inspector.settings
+        if settings.tile is None:
+            return None
+        return TileNumbers(Tiling(self.size, settings.overlap), tuple(picture.size for picture in self.pictures))
 
     @property
     def threshold(self) -> float:
@@ -139,6 +150,9 @@ class Model:
         self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
     ) -> Iterator[tuple[Inspection, Picture]]:
         """As `inspect`, each with the picture as it was read (for overlays)."""
+        if self.tiles is not None:
+            yield from inspect_tiles(self, self.tiles, images, on_skip)
+            return
         pending: list[LoadedPicture] = []
         for loaded in self._read_ahead(images):
             if isinstance(loaded, _Failed):
@@ -238,22 +252,9 @@ class Model:
         return sorted(found, key=lambda region: -region.peak)
 
     def _describe(self, region: Region, nearest: tuple[Tensor, Tensor], loaded: "LoadedPicture") -> Defect:
-        share = loaded.size[0] * loaded.size[1] / (self.size[0] * self.size[1])
-        return Defect(
-            box=scale_box(
-                (region.rows.start, region.rows.stop),
-                (region.columns.start, region.columns.stop),
-                self.size,
-                loaded.size,
-            ),
-            area=max(1, round(region.area * share)),
-            peak=region.peak,
-            mean=region.mean,
-            severity=region.peak / self.threshold,
-            nearest_good=self._nearest_good(region.peak_at, *nearest, loaded),
-            polygon=scale_outline(region, self.size, loaded.size),
-            region=self.regions.names[self.regions.labels(self.size)[region.peak_at] - 1],
-        )
+        nearest_good = self._nearest_good(region.peak_at, *nearest, loaded)
+        name = self.regions.names[self.regions.labels(self.size)[region.peak_at] - 1]
+        return to_defect(region, self.size, loaded.size, self.threshold, nearest_good, name)
 
     def _nearest_good(
         self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "LoadedPicture"

@@ -26,6 +26,8 @@ _OFF: Mapping[str, Any] = {
     "nearness": 0.0,
     "surface": False,
     "raised": False,
+    "tile": None,
+    "overlap": 64,
 }
 _SHOWN_FIELDS = frozenset(("thumbnails_kib",))  # change what is shown, no figure
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -51,6 +53,10 @@ class Settings(BaseModel):
     seed: int = 0
     size: tuple[int, int] | None = Field(None, description="(height, width) of anomaly maps, px; None: by short side")
     short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
+    tile: int | None = Field(
+        None, ge=128, le=4096, description="side of the tiles that pictures are looked at in, at full size, px"
+    )
+    overlap: int = Field(64, ge=0, description="px that neighbouring tiles share; up to half a tile")
     align: bool = Field(
         True, description="turn parts to lie alike and cut pictures to them, where good pictures allow it"
     )
@@ -105,6 +111,18 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"query_step {self.query_step} leaves gaps between {patch}-px patches {stride} px apart"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_are_of_pictures_as_they_are(self) -> Self:
+        if self.tile is None:
+            return self
+        if self.size is not None:
+            raise ValueError("tiles are cut from pictures at their own size; give tile or size, not both")
+        if self.light == "mean":
+            raise ValueError("tiles have no mean picture; set light to picture")
+        if 2 * self.overlap > self.tile:
+            raise ValueError(f"tiles of {self.tile} px can overlap by {self.tile // 2} px at most, not {self.overlap}")
         return self
 
     @model_validator(mode="after")

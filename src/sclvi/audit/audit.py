@@ -12,6 +12,7 @@ from sclvi.audit.quality import brightness, clipped_share, log_size, sharpness
 from sclvi.audit.robust import Values, deviations, outlier_limit
 from sclvi.audit.unlikeness import measure_unlikeness
 from sclvi.data.good import GoodPictures
+from sclvi.data.images import in_batches
 from sclvi.errors import SclviError
 from sclvi.progress import Progress, silent
 from sclvi.settings import Settings
@@ -129,11 +130,14 @@ _LOOKS: Mapping[Check, int] = {"blur": 1, "exposure": 3, "size": 4}  # one-sided
 
 def _photographic(data: GoodPictures) -> dict[Check, Values]:
     """N deviations for each check of `_LOOKS`."""
-    light = np.abs(deviations(brightness(data.images), _LEAST_SHARE))
-    clipped = deviations(clipped_share(data.images), _LEAST_SHARE)
+    looks = (brightness, clipped_share, sharpness)
+    values = [[look(image) for look in looks] for batch in in_batches(data.images) for image in batch]
+    means, shares, sharp = np.array(values).T
+    light = np.abs(deviations(means, _LEAST_SHARE))
+    clipped = deviations(shares, _LEAST_SHARE)
     sides = deviations(log_size([picture.size for picture in data.pictures]), _LEAST_STRETCH)
     return {
-        "blur": -deviations(sharpness(data.images), _LEAST_SPREAD),
+        "blur": -deviations(sharp, _LEAST_SPREAD),
         "exposure": np.maximum(light, clipped),
         "size": np.abs(sides).max(0),
     }

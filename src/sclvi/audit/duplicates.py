@@ -9,21 +9,22 @@ much closer than the folder's pictures are to their nearest ones. Shots that are
 """
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
-from torch import Tensor
 
 from sclvi.audit.robust import FALSE_SHARE, centre_and_spread, deviation_of
+from sclvi.data.images import Images, in_batches
 
 _SIDE = 64  # px; finer would see noise, coarser no defects
 _SAME = 1e-5  # correlation distance; rounding gives as much to equal pictures
 _LEAST_SPREAD = 0.05  # of logarithms
 
 
-def first_copies(images: Tensor) -> NDArray[np.int64]:
+def first_copies(images: Images) -> NDArray[np.int64]:
     """For each picture, the number of the first one that shows the same; its own where there is none before it.
 
     Takes time with the square of the number of pictures, but 4096 products a pair: a second for a thousand.
@@ -31,7 +32,8 @@ def first_copies(images: Tensor) -> NDArray[np.int64]:
     Args:
         images: N x C x H x W float, N >= 3.
     """
-    small = F.adaptive_avg_pool2d(images.mean(1), _SIDE).flatten(1).double().numpy()
+    pooled = [F.adaptive_avg_pool2d(batch.mean(1), _SIDE).flatten(1) for batch in in_batches(images)]
+    small = torch.cat(pooled).double().numpy()
     small = small - small.mean(1, keepdims=True)
     unit = small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-12)
     neighbours = NearestNeighbors(algorithm="brute").fit(unit)

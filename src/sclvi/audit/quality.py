@@ -3,9 +3,10 @@
 Measured on the pictures as they are learned from, reduced and aligned: blur that is gone then does no harm.
 """
 
+import math
+
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from sclvi.audit.robust import Values
@@ -14,27 +15,24 @@ _DARKEST, _BRIGHTEST = 1 / 255, 254 / 255  # at and beyond these a sensor of eig
 _FAINTEST = 1e-6  # stands in for a variance of 0
 
 
-def sharpness(images: Tensor) -> Values:
+def sharpness(image: Tensor) -> float:
     """Logarithm of the variance of the Laplacian over that of the grey picture: a dim lamp is no blur.
 
-    N x C x H x W float -> N.
+    C x H x W float.
     """
-    values = []
-    for image in images:
-        grey = image.mean(0).numpy()
-        edges = float(cv2.Laplacian(grey, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE).var())
-        values.append(np.log((edges + _FAINTEST) / (float(grey.var()) + _FAINTEST)))
-    return np.array(values)
+    grey = image.mean(0).numpy()
+    edges = float(cv2.Laplacian(grey, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE).var())
+    return math.log((edges + _FAINTEST) / (float(grey.var()) + _FAINTEST))
 
 
-def brightness(images: Tensor) -> Values:
-    """Mean of each picture; N x C x H x W float 0..1 -> N."""
-    return images.mean((1, 2, 3)).double().numpy()
+def brightness(image: Tensor) -> float:
+    """Mean; C x H x W float 0..1."""
+    return image.mean().item()
 
 
-def clipped_share(images: Tensor) -> Values:
-    """Share of the values that are black or full white; N x C x H x W float 0..1 -> N."""
-    return torch.stack([((one <= _DARKEST) | (one >= _BRIGHTEST)).double().mean() for one in images]).numpy()
+def clipped_share(image: Tensor) -> float:
+    """Share of the values that are black or full white; C x H x W float 0..1."""
+    return ((image <= _DARKEST) | (image >= _BRIGHTEST)).double().mean().item()
 
 
 def log_size(sizes: list[tuple[int, int]]) -> Values:

@@ -13,7 +13,8 @@ from sclvi.audit.robust import Values, centre_and_spread, outlier_limit
 from sclvi.audit.vouchers import nth_picture_distance
 from sclvi.context.settling import settle
 from sclvi.data.good import GoodPictures
-from sclvi.data.light import normalise_light
+from sclvi.data.images import Images, Selection
+from sclvi.data.light import Light
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.making import new_encoder
 from sclvi.memory.scale import fill_memories
@@ -53,7 +54,7 @@ def measure_unlikeness(data: GoodPictures, settings: Settings, progress: Progres
         settings: of which seed and memory count.
     """
     settings = Settings(seed=settings.seed, memory_mib=settings.memory_mib, memory_strides=_STRIDES)
-    images = normalise_light(data.images)
+    images = data.lit(Light(None))
     encoder = settle(new_encoder(settings, data.channels), images, progress)
     assert isinstance(encoder, DenseEncoder)
     folder = _Folder(replace(data, images=images), encoder, settings)
@@ -86,7 +87,7 @@ class _Folder:
     def look(self, kept: NDArray[np.bool_], progress: Progress) -> Tensor:
         """Maps of all N pictures, by what is known of those that are kept, each without itself; K x N x h x w."""
         numbers = np.flatnonzero(kept)
-        known = self.data.images[torch.from_numpy(numbers)]
+        known = Selection(self.data.images, torch.from_numpy(numbers))
         inspector = Inspector(
             self.encoder, fill_memories(self.encoder, known, self.settings, progress), None, self.settings
         )
@@ -97,7 +98,7 @@ class _Folder:
         return torch.stack([maps[number] for number in range(len(kept))], dim=1)
 
     def _views(
-        self, inspector: Inspector, numbers: NDArray[np.intp], known: Tensor, kept: NDArray[np.bool_]
+        self, inspector: Inspector, numbers: NDArray[np.intp], known: Images, kept: NDArray[np.bool_]
     ) -> Iterator[tuple[int, Surface, int | None]]:
         """Each picture's number, the surface as it is without the picture, and its place in the memory, if any.
 
@@ -107,17 +108,18 @@ class _Folder:
         folds = max(len(numbers) // _FOLD, min(10, len(numbers)))
         for first in range(folds):
             places = range(first, len(numbers), folds)
-            surface = moments.surface_without(known[list(places)])
+            surface = moments.surface_without(Selection(known, torch.tensor(places)))
             yield from ((int(numbers[place]), surface, place) for place in places)
         surface = moments.surface()
         yield from ((int(number), surface, None) for number in np.flatnonzero(~kept))
 
     def _maps(self, inspector: Inspector, surface: Surface, number: int, place: int | None, known: int) -> Tensor:
         """K x h x w of one picture."""
-        image = self.data.images[number][None]
+        image = self.data.images[torch.tensor([number])]
+        without = None if place is None else range(place, place + 1)
         nth = min(max(known // 10, 1), _VOUCHERS)
         maps = []
-        for found, memory in zip(inspector.search(image, _NEIGHBOURS, place), inspector.memories, strict=True):
+        for found, memory in zip(inspector.search(image, _NEIGHBOURS, without), inspector.memories, strict=True):
             near = found.neighbours
             patches = memory.grid[0] * memory.grid[1]
             distances = nth_picture_distance(near.distances, near.origins // patches, nth).view(found.grid)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.data.arrays import Picture
+from sclvi.data.images import Images
 from sclvi.data.levels import Levels
 from sclvi.data.pose import (
     SIDE,
@@ -36,6 +37,7 @@ from sclvi.data.pose import (
     warp,
 )
 from sclvi.data.preparing import prepare
+from sclvi.data.spread import spread
 
 _LOOKED_AT = 100  # good pictures, evenly spread, that decide
 _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
@@ -78,10 +80,15 @@ class Alignment:
 
     def place(self, upright: Tensor) -> tuple[Tensor, Affine]:
         """As `bring`, of a picture that is prepared already, C x H x W float of the size `upright`."""
-        pose = self._pose(upright)
-        return (warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright), pose
+        pose = self.pose(upright)
+        return self.draw(upright, pose), pose
 
-    def _pose(self, image: Tensor) -> Affine:
+    def draw(self, upright: Tensor, pose: Affine) -> Tensor:
+        """The aligned picture, of a prepared one whose part is known to lie so."""
+        return warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright
+
+    def pose(self, image: Tensor) -> Affine:
+        """How the part of a prepared picture lies: from upright pixels to aligned ones."""
         reduced = scaling(self.upright, contrast_size(self.upright))
         if self.template is None:
             return chain(reduced, self.frame)
@@ -109,7 +116,7 @@ class Alignment:
         return float(y), float(x)
 
 
-def measure_alignment(images: Tensor, inside: Mask | None = None) -> Alignment:
+def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
     """What good pictures allow.
 
     Args:
@@ -118,8 +125,8 @@ def measure_alignment(images: Tensor, inside: Mask | None = None) -> Alignment:
             background, and pictures that are not turned are cut to it, not to the part; None: all.
     """
     size = (images.shape[2], images.shape[3])
-    chosen = images[torch.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).long()]
-    contrasts = [contrast_picture(image) for image in chosen]
+    chosen = spread(len(images), _LOOKED_AT).split(1)  # one by one: a hundred of them may be large
+    contrasts = [contrast_picture(images[number][0]) for number in chosen]
     template = _measure_template(contrasts) if inside is None or _has_calm_rim(contrasts, inside) else None
     found = None if template is None else _find_turned(contrasts, template)
     if found is None:

@@ -1,11 +1,10 @@
-"""The good pictures of one kind of part, read and brought to one size."""
+"""The good pictures of one kind of part: read, checked against each other, and prepared when they are asked for."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,15 +13,22 @@ from torch import Tensor
 from sclvi.data.alignment import Alignment, measure_alignment
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
+from sclvi.data.images import Images, MadeImages, Selection, in_batches
 from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
+from sclvi.data.light import Exposure, Light, measure_exposure
 from sclvi.data.pose import Affine
-from sclvi.data.preparing import prepare, working_size
+from sclvi.data.preparing import fit_channels, prepare, to_image, working_size
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source, read_source, source_name
+from sclvi.data.spread import spread
+from sclvi.data.store import PictureStore
 from sclvi.data.thumbnails import encode_thumbnail
+from sclvi.data.tiles import TileNumbers, Tiling, tile_size
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.progress import Progress, track
+
+_LEVELLED = 100  # good pictures, evenly spread, that show the levels
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,65 @@ class TrainingPicture:
 class GoodPictures:
     """What a model learns from."""
 
-    images: Tensor  # N x C x h x w float32, by `levels` or 0..1, aligned
+    images: Images  # N x C x h x w float32, by `levels` or 0..1; the pictures, aligned, or their tiles
+    whole: Images  # P x C x H x W, each picture upright and reduced to the working size
     levels: Levels | None
     alignment: Alignment
-    pictures: tuple[TrainingPicture, ...]  # N
-    fingerprint: str  # of the pixels as prepared
+    pictures: tuple[TrainingPicture, ...]  # P
+    tiles: TileNumbers | None = None  # which image is what of which picture; None: images and pictures are the same
+    exposures: tuple[Exposure, ...] = ()  # of each picture, where they are cut into tiles
     regions: Regions = WHOLE  # what lies outside is painted over in `images` and thumbnails
 
     @property
     def channels(self) -> int:
         return self.images.shape[1]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the pixels as prepared, before anything is done to the light."""
+        digest = hashlib.sha256()
+        for batch in in_batches(self.images):
+            digest.update(batch.numpy().data)
+        return digest.hexdigest()
+
+    def images_of(self, picture: int) -> range:
+        """The numbers of the images that show a picture."""
+        return range(picture, picture + 1) if self.tiles is None else self.tiles.of(picture)
+
+    def core_of(self, image: int) -> tuple[slice, slice]:
+        """The rows and columns of an image that decide; all of a picture that is not cut into tiles."""
+        return (slice(None), slice(None)) if self.tiles is None else self.tiles.find(image)[1].core
+
+    def pixels_of(self, picture: int) -> int:
+        """How many pixels decide about a picture."""
+        height, width = self.images.shape[2:] if self.tiles is None else self.pictures[picture].size
+        return height * width
+
+    def lit(self, light: Light) -> Images:
+        """The images as `light` prepares them."""
+
+        def make(number: int) -> Tensor:
+            exposure = None if self.tiles is None else self.exposures[self.tiles.find(number)[0]]
+            return light(self.images[torch.tensor([number])], exposure)[0]
+
+        count, channels, height, width = self.images.shape
+        return MadeImages((count, channels, height, width), make)
+
     def only(self, numbers: Sequence[int]) -> "GoodPictures":
-        """Some of the pictures, in the order given; aligned as before."""
-        images = self.images[list(numbers)]
+        """Some of the pictures, in the order given; aligned or cut as before."""
         pictures = tuple(self.pictures[number] for number in numbers)
-        return replace(self, images=images, pictures=pictures, fingerprint=_fingerprint(images))
+        images = Selection(self.images, torch.tensor([one for number in numbers for one in self.images_of(number)]))
+        whole = Selection(self.whole, torch.tensor(numbers))
+        tiles = self.tiles and replace(self.tiles, pictures=tuple(picture.size for picture in pictures))
+        exposures = tuple(self.exposures[number] for number in numbers) if self.exposures else ()
+        return replace(self, images=images, whole=whole, pictures=pictures, tiles=tiles, exposures=exposures)
+
+    def reduced(self) -> "GoodPictures":
+        """The same pictures without tiles, each as one image; those that are not cut, as they are."""
+        if self.tiles is None:
+            return self
+        alignment = Alignment.none((self.whole.shape[2], self.whole.shape[3]))
+        return replace(self, images=self.whole, alignment=alignment, tiles=None, exposures=())
 
 
 def good_sources(good: str | Path | Sequence[Source]) -> list[Source]:
@@ -71,6 +120,8 @@ def read_good(
     progress: Progress,
     on_skip: OnSkip | None,
     thumbnails_kib: float = 0,
+    tile: int | None = None,
+    overlap: int = 0,
     regions: Regions = WHOLE,
 ) -> GoodPictures:
     """Read a folder of good pictures, an MVTec category, a CSV manifest, or a sequence of paths or arrays.
@@ -82,58 +133,119 @@ def read_good(
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
         align: turn and cut the pictures where that can be done, see `measure_alignment`.
         thumbnails_kib: what the thumbnails of all pictures together may take; each has the same share.
+        tile: look at pictures at their own size, in tiles of so many px; they are not aligned, and have no thumbnails.
+        overlap: px that neighbouring tiles share.
         regions: what is looked at; all that lies outside is painted over before anything is measured.
 
     Raises:
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
     """
     sources = good_sources(good)
-    read: list[tuple[str, Picture]] = []
-    with ThreadPoolExecutor(2) as pool:
-        reading = pool.map(partial(_try_read, regions), enumerate(sources))
-        for name, result in track(reading, "reading pictures", len(sources), progress):
-            if isinstance(result, SclviError):
-                leave_out(name, result, on_skip)
-            else:
-                read.append((name, result))
-    if not read:
+    store = PictureStore(sources, read=lambda source: regions.fill(read_source(source)))
+    sizes: dict[int, tuple[int, int]] = {}  # of those that can be read
+    kinds: dict[int, tuple[int, bool]] = {}
+    for number, result in enumerate(track(store.read_all(), "reading pictures", len(sources), progress)):
+        if isinstance(result, SclviError):
+            leave_out(*_named(source_name(number, sources[number]), result), on_skip)
+        else:
+            sizes[number], kinds[number] = _size(result), _kind(result)
+    if not sizes:
         raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
-    size = size or working_size([_size(picture) for _, picture in read], short_side)
+    size = size or working_size(list(sizes.values()), short_side)
     regions.check(size)
-    kinds = Counter(_kind(picture) for _, picture in read)
-    usual = max(kinds, key=lambda kind: (kinds[kind], kind))
-    channels, levels = usual[0], measure_levels([picture for _, picture in read if _kind(picture) == usual])
-    usable, prepared = [], []
-    for name, picture in read:
+    counted = Counter(kinds.values())
+    usual = max(counted, key=lambda kind: (counted[kind], kind))
+    alike = [number for number, kind in kinds.items() if kind == usual]
+    levels = measure_levels(store[alike[place]] for place in spread(len(alike), _LEVELLED).tolist())
+    reader = _Reader(store, usual[0], levels)
+    share = 0 if tile else int(1024 * thumbnails_kib / len(sizes))
+    known: dict[int, TrainingPicture] = {}
+    for number in track(sizes, "preparing pictures", len(sizes), progress):
+        name = source_name(number, sources[number])
         try:
-            prepared.append(prepare(picture, size, channels, levels))
-            usable.append((name, picture))
+            known[number] = reader.look(number, name, size, share)
         except SclviError as error:
             leave_out(name, SclviError(f"{name}: {error}"), on_skip)
-    images = torch.stack(prepared)
+    if not known:
+        raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
+    numbers = list(known)
+    whole = reader.upright(numbers, size)
+    pictures = tuple(known.values())
+    if tile:
+        return _in_tiles(reader, numbers, pictures, whole, tile, overlap)
     inside = regions.labels(size) > 0 if regions.items else None
-    alignment = measure_alignment(images, inside) if align else Alignment.none(size)
-    if alignment.upright == size:
-        brought = [alignment.place(image) for image in prepared]
-    else:
-        brought = [alignment.bring(picture, channels, levels) for _, picture in usable]
-    images = torch.stack([image for image, _ in brought])
-    share = int(1024 * thumbnails_kib / len(usable))
-    known = [
-        TrainingPicture(
-            name,
-            _size(picture),
-            pose,
-            measure_appearance(image),
-            encode_thumbnail(picture, share) if share else b"",
+    alignment = measure_alignment(whole, inside) if align else Alignment.none(size)
+    return replace(_aligned(reader, numbers, pictures, whole, alignment, progress), regions=regions)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Pictures of a store as a model is to see them."""
+
+    store: PictureStore
+    channels: int
+    levels: Levels | None
+
+    def look(self, number: int, name: str, size: tuple[int, int], thumbnail_bytes: int) -> TrainingPicture:
+        """What is known of one, not aligned; errors as of `prepare`."""
+        picture = self.store[number]
+        image = prepare(picture, size, self.channels, self.levels)
+        thumbnail = encode_thumbnail(picture, thumbnail_bytes) if thumbnail_bytes else b""
+        return TrainingPicture(
+            name, _size(picture), Alignment.none(size).pose(image), measure_appearance(image), thumbnail
         )
-        for (name, picture), (_, pose), image in zip(usable, brought, prepared, strict=True)
-    ]
-    return GoodPictures(images, levels, alignment, tuple(known), _fingerprint(images), regions)
+
+    def upright(self, numbers: list[int], size: tuple[int, int]) -> MadeImages:
+        """N x C x H x W, each as `prepare` gives it."""
+
+        def make(place: int) -> Tensor:
+            return prepare(self.store[numbers[place]], size, self.channels, self.levels)
+
+        return MadeImages((len(numbers), self.channels, *size), make)
 
 
-def _fingerprint(images: Tensor) -> str:
-    return hashlib.sha256(images.numpy().data).hexdigest()
+def _aligned(
+    reader: _Reader,
+    numbers: list[int],
+    pictures: tuple[TrainingPicture, ...],
+    whole: MadeImages,
+    alignment: Alignment,
+    progress: Progress,
+) -> GoodPictures:
+    upright = whole if alignment.upright == alignment.size else reader.upright(numbers, alignment.upright)
+    if alignment.template is None:
+        poses = [alignment.pose(upright.make(0))] * len(numbers)
+    else:
+        counted = track(range(len(numbers)), "turning the parts", len(numbers), progress)
+        poses = [alignment.pose(upright.make(place)) for place in counted]
+    images = MadeImages(
+        (*upright.shape[:2], *alignment.aligned), lambda place: alignment.draw(upright.make(place), poses[place])
+    )
+    pictures = tuple(replace(picture, pose=pose) for picture, pose in zip(pictures, poses, strict=True))
+    return GoodPictures(images, whole, reader.levels, alignment, pictures)
+
+
+def _in_tiles(
+    reader: _Reader,
+    numbers: list[int],
+    pictures: tuple[TrainingPicture, ...],
+    whole: MadeImages,
+    side: int,
+    overlap: int,
+) -> GoodPictures:
+    sizes = tuple(picture.size for picture in pictures)
+    tiling = Tiling(tile_size(sizes, side), overlap)
+    tiles = TileNumbers(tiling, sizes)
+
+    def make(number: int) -> Tensor:
+        picture, tile = tiles.find(number)
+        piece = tiling.cut(reader.store[numbers[picture]], tile)
+        return to_image(fit_channels(piece, reader.channels), reader.levels)
+
+    images = MadeImages((len(tiles), reader.channels, *tiling.size), make)
+    fitting = (fit_channels(reader.store[number], reader.channels) for number in numbers)
+    exposures = tuple(measure_exposure(picture, reader.levels) for picture in fitting)
+    return GoodPictures(images, whole, reader.levels, Alignment.none(tiling.size), pictures, tiles, exposures)
 
 
 def _size(picture: Picture) -> tuple[int, int]:
@@ -145,14 +257,7 @@ def _kind(picture: Picture) -> tuple[int, bool]:
     return picture.shape[2], picture.dtype.kind == "f"
 
 
-def _try_read(regions: Regions, numbered: tuple[int, Source]) -> tuple[str, Picture | SclviError]:
-    number, source = numbered
-    name = source_name(number, source)
-    try:
-        picture = read_source(source)
-    except SclviError as error:
-        return name, error
-    try:
-        return name, regions.fill(picture)
-    except SclviError as error:
-        return name, SclviError(f"{name}: {error}")
+def _named(name: str, error: SclviError) -> tuple[str, SclviError]:
+    """The name of a picture, and an error that says it."""
+    message = str(error)
+    return name, error if message.startswith(name) else SclviError(f"{name}: {message}")

@@ -5,7 +5,7 @@ as float. And of more channels than three, each may have its own unit or its own
 channel would drown beside a bright one, and its defects with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from sclvi.data.arrays import Picture
 from sclvi.errors import SclviError
 
 _QUANTILES = (0.001, 0.999)  # of a channel: a dead or hot pixel moves neither level
-_LOOKED_AT = 100  # good pictures, evenly spread
 _SAMPLES = 256  # places per row and column of a picture that are looked at, about
 
 
@@ -38,18 +37,20 @@ class Levels:
             raise SclviError(f"holds {picture.dtype} numbers, the model is trained on float")
 
 
-def measure_levels(pictures: Sequence[Picture]) -> Levels | None:
+def measure_levels(pictures: Iterable[Picture]) -> Levels | None:
     """The median over good pictures of each channel's 0.1 % and 99.9 % quantile.
 
     pictures: H x W x C each, all float or all not, one or more. None for 8 and 16 bit grey and RGB: their full scale is
     known, and between R, G and B it matters which is brighter. A channel in which all is equal gets the span of the
     widest one.
     """
-    floating = pictures[0].dtype.kind == "f"
-    if not floating and pictures[0].shape[2] in (1, 3):
-        return None
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _LOOKED_AT)).astype(int)
-    black, white = np.median([_quantiles(pictures[number]) for number in chosen], axis=0)
+    quantiles = []
+    for picture in pictures:
+        floating = picture.dtype.kind == "f"
+        if not floating and picture.shape[2] in (1, 3):
+            return None
+        quantiles.append(_quantiles(picture))
+    black, white = np.median(quantiles, axis=0)
     span = white - black
     span[span <= 0] = span.max() if span.max() > 0 else 1.0
     return Levels(black, black + span, floating)

@@ -42,7 +42,12 @@ def prepare(picture: Picture, size: tuple[int, int], channels: int, levels: Leve
     fitting = fit_channels(picture, channels)
     if levels is not None:
         levels.check(picture)
-    unit = scale_to_unit(_resize(fitting, size))
+    return to_image(_resize(fitting, size), levels)
+
+
+def to_image(picture: Picture, levels: Levels | None) -> torch.Tensor:
+    """A picture that fits, at its own size: H x W x C -> C x H x W float32, as `prepare` gives it."""
+    unit = scale_to_unit(picture)
     if levels is not None:
         unit = levels.apply(unit)
     return torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))

@@ -33,6 +33,7 @@ _UNSIGNED, _FLOAT = 1, 3  # TIFF's SampleFormat
 _ALPHA = (1, 2)  # of TIFF's ExtraSamples, associated and not; 0 says that a channel is there, but not what it is
 _MAX_VALUES = 4 * MAX_PIXELS  # of all channels together
 _ORIENTATION = 0x0112
+_BAND = 2**22  # px that are copied at once
 _QUIET = threading.RLock()
 
 
@@ -282,9 +283,24 @@ def _pixels(image: Image) -> NDArray[Any]:
         image = image.convert("RGB")
     elif image.mode not in ("L", "RGB") and not image.mode.startswith("I;16"):
         _refuse(f"holds pixels of a kind that is not read ({image.mode})")
-    picture = np.array(image)
+    picture = _copy(image)
     picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)
     return picture if picture.ndim == 3 else picture[..., None]
+
+
+def _copy(image: Image) -> NDArray[Any]:
+    """The pixels as an array, band by band: in one go, Pillow makes two copies more on the way."""
+    height = max(1, _BAND // image.width)
+    bands = (
+        np.asarray(image.crop((0, top, image.width, min(top + height, image.height))))
+        for top in range(0, image.height, height)
+    )
+    first = next(bands)
+    picture = np.empty((image.height, *first.shape[1:]), first.dtype)
+    picture[: len(first)] = first
+    for number, band in enumerate(bands, start=1):
+        picture[number * height : number * height + len(band)] = band
+    return picture
 
 
 def _orientation(image: Image) -> int:

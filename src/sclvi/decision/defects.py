@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sclvi.decision.inspection import Box, Polygon
+from sclvi.decision.inspection import Box, Defect, NearestGood, Polygon
 from sclvi.decision.outline import trace_outline
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
@@ -50,8 +50,32 @@ def find_regions(scores: NDArray[np.float32], outline: float, threshold: float) 
     return sorted(regions, key=lambda region: -region.peak)
 
 
+def to_defect(
+    region: Region,
+    size: tuple[float, float],
+    original: tuple[int, int],
+    threshold: float,
+    nearest_good: NearestGood | None,
+    region_of_interest: str = "",
+) -> Defect:
+    """A region of a map of `size`, (H, W) in its pixels, in pixels of the original picture."""
+    share = original[0] * original[1] / (size[0] * size[1])
+    return Defect(
+        box=scale_box(
+            (region.rows.start, region.rows.stop), (region.columns.start, region.columns.stop), size, original
+        ),
+        area=max(1, round(region.area * share)),
+        peak=region.peak,
+        mean=region.mean,
+        severity=region.peak / threshold,
+        nearest_good=nearest_good,
+        polygon=scale_outline(region, size, original),
+        region=region_of_interest,
+    )
+
+
 def scale_box(
-    rows: tuple[float, float], columns: tuple[float, float], size: tuple[int, int], original: tuple[int, int]
+    rows: tuple[float, float], columns: tuple[float, float], size: tuple[float, float], original: tuple[int, int]
 ) -> Box:
     """The smallest box of whole original pixels that covers [start, stop) rows and columns of a picture of `size`."""
     top, bottom = (edge * original[0] / size[0] for edge in rows)
@@ -61,8 +85,8 @@ def scale_box(
     return Box(x, y, min(x_end, original[1]) - x, min(y_end, original[0]) - y)
 
 
-def scale_outline(region: Region, size: tuple[int, int], original: tuple[int, int]) -> Polygon:
+def scale_outline(region: Region, size: tuple[float, float], original: tuple[int, int]) -> Polygon:
     """The outline of a region of a map of `size` in pixels of the original picture."""
     corners = trace_outline(region.mask) + np.array([region.columns.start, region.rows.start])
-    scaled = (corners * [original[1] / size[1], original[0] / size[0]]).round(2)
+    scaled = (corners * [original[1] / size[1], original[0] / size[0]]).clip(0, original[::-1]).round(2)
     return tuple((float(x), float(y)) for x, y in scaled)

@@ -59,7 +59,7 @@ class Inspection:
     threshold: float  # score above which the part is defective
     pixel_threshold: float  # map value above which a pixel belongs to a defect
     defects: tuple[Defect, ...]  # most severe first
-    anomaly_map: NDArray[np.float32] = field(repr=False, compare=False)  # h x w, working size, same unit as the score
+    anomaly_map: NDArray[np.float32] = field(repr=False, compare=False)  # h x w, unit of the score
     model: str  # fingerprint of the model
     milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
     appearance: Appearance = field(repr=False, compare=False)  # what `find_drift` watches beside the score

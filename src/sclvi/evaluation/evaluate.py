@@ -37,7 +37,8 @@ def evaluate(
     """Inspect the test pictures of a category and compare with its labels and masks.
 
     Pixel figures are taken at the model's working size; a mask is brought to it by area, cut at one half. A defective
-    picture without its mask counts for the image figures only.
+    picture without its mask counts for the image figures only. Of a model with tiles there are pixel figures where all
+    pictures have one size.
 
     Raises:
         SclviError: no test pictures; or a bad picture or missing mask without `on_skip`.
@@ -76,7 +77,7 @@ def compare(items: Sequence[Item], scores: Sequence[float], maps: Sequence[NDArr
     """The metrics of scores and maps (H x W each, at one size) against the labels and masks of the items."""
     labels = np.array([_is_defective(item) for item in items])
     with_truth = [place for place, item in enumerate(items) if item.mask is not None or not _is_defective(item)]
-    if not any(item.mask is not None for item in items):
+    if not any(item.mask is not None for item in items) or len({one.shape for one in maps}) > 1:
         return cast(Figures, evaluate_scores(labels, scores, None, None))
     size = (maps[0].shape[0], maps[0].shape[1])
     masks = np.stack([_read_mask(items[place], size) for place in with_truth])

@@ -37,7 +37,7 @@ class MemoryBank:
     approximate.
     """
 
-    def __init__(self, index: Index, origins: NDArray[np.int32]) -> None:
+    def __init__(self, index: Index, origins: NDArray[np.int32 | np.int64]) -> None:
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()  # item -> place in its list, to read codes back
         self._index = index
@@ -63,7 +63,8 @@ class MemoryBank:
             index.train(codes[sample].float().numpy())
         for start in range(0, len(codes), 65536):
             index.add(codes[start : start + 65536].float().numpy())
-        return cls(index, origins.to(torch.int32).numpy())
+        wide = len(origins) > 0 and int(origins.max()) > np.iinfo(np.int32).max  # some two hundred pictures of 100 Mpx
+        return cls(index, origins.to(torch.int64 if wide else torch.int32).numpy())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -111,7 +112,7 @@ class MemoryBank:
         return np.asarray(faiss.serialize_index(self._index))
 
     @classmethod
-    def from_bytes(cls, data: NDArray[np.uint8], origins: NDArray[np.int32]) -> "MemoryBank":
+    def from_bytes(cls, data: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64]) -> "MemoryBank":
         return cls(faiss.deserialize_index(data), origins)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -29,14 +30,16 @@ class CodeSpace:
 
     @classmethod
     def measure(cls, codes: Tensor, softness: float) -> "CodeSpace":
-        """From good codes N x D and the length in median lengths of a good code."""
-        centre = codes.mean(0)
-        length = softness * (codes - centre).norm(dim=1).median().item()
-        return cls(centre, max(length, _LEAST_LENGTH))
+        """From good codes N x D, of any precision, and the length in median lengths of a good code."""
+        chunks = codes.split(_CHUNK)
+        centre = (torch.stack([chunk.sum(0, dtype=torch.float64) for chunk in chunks]).sum(0) / len(codes)).float()
+        lengths = torch.cat([(chunk.float() - centre).norm(dim=1) for chunk in chunks])
+        return cls(centre, max(softness * lengths.median().item(), _LEAST_LENGTH))
 
     def __call__(self, codes: Tensor) -> Tensor:
         """... x D -> ... x D."""
         return soft_normalise(codes, self.centre, self.length)
 
 
+_CHUNK = 65536  # codes that are held in single precision at once
 _LEAST_LENGTH = 1e-6  # pictures without any contrast have equal codes

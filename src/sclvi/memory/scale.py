@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sclvi.data.images import Images
 from sclvi.encoders.compute import encode
 from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
 from sclvi.memory.bank import MemoryBank, Neighbours, items_within
@@ -13,6 +14,8 @@ from sclvi.memory.exemplars import Exemplars, Taught, nearest_of_both
 from sclvi.memory.nearness import with_places, without_places
 from sclvi.progress import Progress, track
 from sclvi.settings import Settings
+
+_CHUNK = 65536  # codes that are held in single precision at once
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,19 @@ class ScaleMemory:
     taught: Taught | None = None
     flagged: Exemplars | None = None
 
-    def search(self, encoded: Tensor, stride: int, eta: int, without_picture: int | None) -> tuple[Tensor, Neighbours]:
+    def search(self, encoded: Tensor, stride: int, eta: int, without: range | None) -> tuple[Tensor, Neighbours]:
         """The codes of patches in the space of the memory, B h w x D float, and their nearest items.
 
         Args:
             encoded: B x D x h x w float as the encoder gives them.
             stride: px between these patches.
             eta: how many items.
-            without_picture: training picture whose own patches are not looked at.
+            without: numbers of training images whose patches are not looked at.
         """
         patches = self.grid[0] * self.grid[1]
-        without = None if without_picture is None else (without_picture * patches, (without_picture + 1) * patches)
+        hidden = None if without is None else (without.start * patches, without.stop * patches)
         rows = self.placed(self.in_space(encoded), stride)
-        near = self.bank.search(rows, eta, without)
+        near = self.bank.search(rows, eta, hidden)
         return (rows, near) if self.nearness == 0 else without_places(rows, near)
 
     def search_with(self, taught: Exemplars, rows: Tensor, found: Neighbours) -> Neighbours:
@@ -78,7 +81,7 @@ class ScaleMemory:
 
 
 def fill_memories(
-    encoder: Encoder, images: Tensor, settings: Settings, progress: Progress, nearness: float = 0.0
+    encoder: Encoder, images: Images, settings: Settings, progress: Progress, nearness: float = 0.0
 ) -> tuple[ScaleMemory, ...]:
     """Encode every patch of every good picture; a memory over budget keeps the same random share of each picture.
 
@@ -93,8 +96,8 @@ def fill_memories(
     quota = items_within(settings.memory_mib) / (len(images) * sum(h * w for h, w in grids))
     kept: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
     origins: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
-    for number, image in enumerate(track(images, "filling the memory", len(images), progress)):
-        for scale, codes in enumerate(encode(encoder, image[None], strides)):
+    for number in track(range(len(images)), "filling the memory", len(images), progress):
+        for scale, codes in enumerate(encode(encoder, images[torch.tensor([number])], strides)):
             rows = codes[0].flatten(1).T.cpu()  # h w x D
             places = torch.arange(len(rows))
             if quota < 1:
@@ -103,14 +106,16 @@ def fill_memories(
             origins[scale].append(number * len(rows) + places)
     memories = []
     for scale, patch in enumerate(PATCH_SIZES):
-        codes = torch.cat(kept[scale]).float()
+        codes = torch.cat(kept[scale])
         kept[scale].clear()
         space = None if settings.softness is None else CodeSpace.measure(codes, settings.softness)
-        codes = codes if space is None else space(codes)
+        if space is not None:
+            for chunk in codes.split(_CHUNK):  # in place: a full memory would fill gigabytes in single precision
+                chunk.copy_(space(chunk.float()))
         kept_origins = torch.cat(origins[scale])
         if nearness:
             places = with_places(torch.empty(1, *grids[scale], 0), strides[scale], nearness).flatten(0, 2)
-            codes = torch.cat([codes, places[kept_origins % len(places)]], dim=1)
+            codes = torch.cat([codes, places.half()[kept_origins % len(places)]], dim=1)
         bank = MemoryBank.build(codes, kept_origins, settings.seed, settings.search)
         memories.append(ScaleMemory(patch, strides[scale], space, bank, grids[scale], nearness))
     return tuple(memories)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sclvi.data.images import Images, batch_length, in_batches
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.memory.exemplars import Taught
 from sclvi.memory.gaussian import Gaussian, Moments
@@ -24,7 +25,6 @@ from sclvi.scoring.pixels import pixel_map
 REDUCTIONS = (1, 2, 4)
 _KERNEL, _STEP = 4, 2  # px, of the first layer
 _MOST_PLACES = 128 * 128  # at one resolution: the covariance of a place takes 8 KiB while it is learned
-_BATCH = 8 * 320**2  # px of all pictures together, whose responses are held at once
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,18 @@ class SurfaceMoments:
     def surface(self) -> Surface:
         return Surface(self.filters, tuple(moments.gaussian() for moments in self.levels))
 
-    def surface_without(self, images: Tensor) -> Surface:
+    def surface_without(self, images: Images) -> Surface:
         """As if these pictures, which are among those seen, had not been; one at least must be left."""
-        pairs = zip(self.levels, SurfaceMoments.of(self.filters, images).levels, strict=True)
+        seen = reduce(add, (SurfaceMoments.of(self.filters, batch) for batch in in_batches(images)))
+        pairs = zip(self.levels, seen.levels, strict=True)
         return SurfaceMoments(self.filters, tuple(mine - theirs for mine, theirs in pairs)).surface()
 
 
-def see_surface(encoder: DenseEncoder, images: Tensor, progress: Progress) -> SurfaceMoments:
+def see_surface(encoder: DenseEncoder, images: Images, progress: Progress) -> SurfaceMoments:
     """Of all good pictures, N x C x H x W float, prepared by `Light`; the encoder as it inspects."""
-    batches = images.split(max(1, _BATCH // (images.shape[2] * images.shape[3])))
-    seen = (SurfaceMoments.of(encoder.first_layer(), batch) for batch in batches)
-    return reduce(add, track(seen, "learning the surface", len(batches), progress))
+    seen = (SurfaceMoments.of(encoder.first_layer(), batch) for batch in in_batches(images))
+    count = math.ceil(len(images) / batch_length(images))
+    return reduce(add, track(seen, "learning the surface", count, progress))
 
 
 def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:

@@ -38,6 +38,10 @@ def lay_heat(rgb: NDArray[np.uint8], anomaly_map: NDArray[np.float32], pixel_thr
     unit = max(abs(pixel_threshold), 1e-12)
     multiples = np.nan_to_num(1 + (anomaly_map.astype(np.float32) - pixel_threshold) / unit, nan=0.0)
     multiples = multiples.clip(0, 2 * HOTTEST).astype(np.float32)  # infinity would spread over its neighbours
+    shrink = max(1, -(-multiples.shape[0] // height))
+    multiples = cv2.dilate(
+        multiples, np.ones((shrink, shrink), np.uint8)
+    )  # or small defects of large pictures fall out
     multiples = np.asarray(cv2.resize(multiples, (width, height), interpolation=cv2.INTER_LINEAR))
     hot = multiples > FAINTEST
     scale = (_LEVELS - 1) / (HOTTEST - FAINTEST)

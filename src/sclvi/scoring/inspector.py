@@ -53,37 +53,37 @@ class Inspector:
     surface: Surface | None
     settings: Settings
 
-    def search(self, images: Tensor, eta: int, without_picture: int | None = None) -> list[Found]:
+    def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
 
         Args:
-            without_picture: training picture whose own patches are not looked at, to see it as if it were new.
+            without: numbers of training images whose patches are not looked at, to see these as if they were new.
         """
         size = (images.shape[2], images.shape[3])
         strides = tuple(self.settings.query_step * memory.stride for memory in self.memories)
         found = []
         for memory, encoded, stride in zip(self.memories, encode(self.encoder, images, strides), strides, strict=True):
-            codes, neighbours = memory.search(encoded.cpu(), stride, eta, without_picture)
+            codes, neighbours = memory.search(encoded.cpu(), stride, eta, without)
             grid = (len(encoded), encoded.shape[2], encoded.shape[3])
             found.append(Found(codes, neighbours, grid, memory.patch, stride, size))
         return found
 
-    def score(self, images: Tensor, without_picture: int | None = None) -> tuple[list[Tensor], Found]:
+    def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Found]:
         """The smoothed maps of B pictures, B x H x W float each, and what was found at the smallest scale.
 
         One map per scale (eq. 7), then that of the surface, where there is one.
         """
         settings = self.settings
-        judged = self.judge(images, without_picture)
+        judged = self.judge(images, without)
         maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
             maps.append(smooth(self.surface.pixels(images), _SURFACE_SMOOTHING * settings.smoothing))
         return maps, judged[0][0]
 
-    def judge(self, images: Tensor, without_picture: int | None = None) -> list[tuple[Found, Tensor]]:
+    def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
         """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""
         eta = 1 if self.settings.fusion == "nearest" else self.settings.eta
-        pairs = zip(self.search(images, eta, without_picture), self.memories, strict=True)
+        pairs = zip(self.search(images, eta, without), self.memories, strict=True)
         return [self._correct(found, memory, eta) for found, memory in pairs]
 
     def _correct(self, found: Found, memory: ScaleMemory, eta: int) -> tuple[Found, Tensor]:

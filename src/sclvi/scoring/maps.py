@@ -27,8 +27,13 @@ class Usual:
     @classmethod
     def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":
         """From the maps of good pictures, N x H x W float >= 0; `caution` > 1 makes it less easily surprised."""
-        level = max(maps.mean().item(), _FAINTEST)
-        peaks = _logarithm(maps, level).amax((1, 2))
+        return cls.of_summaries(maps.mean().item(), maps.amax((1, 2)), caution)
+
+    @classmethod
+    def of_summaries(cls, mean: float, maxima: Tensor, caution: float = 1.0) -> "Usual":
+        """As `measure`, from the mean of all pixels and each map's maximum, N."""
+        level = max(mean, _FAINTEST)
+        peaks = _logarithm(maxima, level)
         peak = peaks.quantile(0.5)  # `median` takes the lower of two middle values
         spread = 1.4826 * (peaks - peak).abs().quantile(0.5).item()
         return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD))

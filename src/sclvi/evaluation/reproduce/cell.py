@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 
 from sclvi.data.good import read_good
+from sclvi.data.images import Images
 from sclvi.data.layouts import GOOD, Item
 from sclvi.data.preparing import prepare
 from sclvi.data.reading import read_picture
@@ -53,7 +54,7 @@ def measure_cell(
     items = scored_items(category)
     good = read_good(category, settings.size, settings.short_side, False, progress, None)
     light = measure_light(good.images, settings)
-    images = light(good.images)
+    images = good.lit(light)
     encoder, minutes = _learn_or_load(category.name, images, good.fingerprint, settings, cache, progress)
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), None, settings)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
@@ -98,7 +99,7 @@ def score_in_ways(
 
 
 def _learn_or_load(
-    category: str, images: torch.Tensor, data_fingerprint: str, settings: Settings, cache: Path, progress: Progress
+    category: str, images: Images, data_fingerprint: str, settings: Settings, cache: Path, progress: Progress
 ) -> tuple[Encoder, float]:
     key = hashlib.sha256(f"{settings.training_fingerprint()} {data_fingerprint}".encode()).hexdigest()[:12]
     path = cache / f"{category}-{settings.encoder}-{settings.pretext}-seed{settings.seed}-{key}.safetensors"

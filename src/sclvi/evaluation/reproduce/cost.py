@@ -35,7 +35,7 @@ def measure_cost(category: Path, settings: Settings, on_skip: OnSkip | None = No
     """Train and encode a little with these settings on the first pictures of a category or folder."""
     first = [item.path for item in find_layout(category).train][: settings.batch]
     good = read_good(first, settings.size, settings.short_side, False, silent, on_skip)
-    images = measure_light(good.images, settings)(good.images)
+    images = good.lit(measure_light(good.images, settings))
     encoder = new_encoder(settings, good.channels)
     times: list[float] = []
 
@@ -44,8 +44,9 @@ def measure_cost(category: Path, settings: Settings, on_skip: OnSkip | None = No
 
     short = settings.model_copy(update={"steps": _STEPS + 1})
     train_encoder(encoder, lambda indices: images[indices], len(images), short, note)
+    one = images[torch.tensor([0])]
     started = time.perf_counter()
-    encode(encoder, images[:1], settings.memory_strides)
+    encode(encoder, one, settings.memory_strides)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return Cost((times[-1] - times[0]) / _STEPS, time.perf_counter() - started)
