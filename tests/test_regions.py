@@ -265,7 +265,7 @@ def test_rates_are_shared_by_the_regions_without_their_own():
 
 def test_pictures_are_cut_to_the_regions():
     regions = Regions((box_region("a", 32, 16, 96, 80),))
-    data = read_good([good_part(number) for number in range(4)], None, SIDE, True, silent, None, 0, regions)
+    data = read_good([good_part(number) for number in range(4)], None, SIDE, True, silent, None, regions=regions)
     inside = regions.labels((SIDE, SIDE)) > 0
     alignment = measure_alignment(data.images, inside)
     assert data.alignment.upright == (2 * SIDE, 2 * SIDE) and data.alignment.aligned == (SIDE, SIDE)
@@ -289,7 +289,7 @@ def test_parts_are_turned_unless_a_region_ends_on_them():
     parts = [lying_anyhow(number) for number in range(12)]
 
     def template(*items):
-        data = read_good(parts, None, SIDE, True, silent, None, 0, Regions(items))
+        data = read_good(parts, None, SIDE, True, silent, None, regions=Regions(items))
         return data.alignment.template
 
     assert template() is not None
@@ -324,7 +324,13 @@ def test_a_picture_of_another_shape_than_the_regions_is_left_out():
 def test_regions_of_which_nothing_is_left_are_refused(items, says):
     with pytest.raises(SclviError, match=says):
         read_good(
-            [enlarged(good_part(number)) for number in range(2)], None, SIDE, False, silent, None, 0, Regions(items)
+            [enlarged(good_part(number)) for number in range(2)],
+            None,
+            SIDE,
+            False,
+            silent,
+            None,
+            regions=Regions(items),
         )
 
 

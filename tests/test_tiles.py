@@ -182,7 +182,7 @@ def test_a_map_that_was_stitched_is_that_of_the_whole_picture(model):
 
 
 def test_all_tiles_of_a_picture_are_hidden_from_it_together(model):
-    images = read_good([web(number) for number in range(5)], None, 320, False, silent, None, 0, 128, 64).lit(
+    images = read_good([web(number) for number in range(5)], None, 320, False, silent, None, tile=128, overlap=64).lit(
         Light(None)
     )
     own = model.tiles.of(2)

@@ -107,10 +107,10 @@ def learn_good(
         settings.align,
         progress,
         on_skip,
-        settings.thumbnails_kib,
-        settings.tile,
-        settings.overlap,
-        regions,
+        thumbnails_kib=settings.thumbnails_kib,
+        tile=settings.tile,
+        overlap=settings.overlap,
+        regions=regions,
     )
     audited = None if settings.audit == "off" else audit(data.reduced(), settings, progress)
     if audited is not None and settings.audit == "drop":

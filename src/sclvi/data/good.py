@@ -119,6 +119,7 @@ def read_good(
     align: bool,
     progress: Progress,
     on_skip: OnSkip | None,
+    *,
     thumbnails_kib: float = 0,
     tile: int | None = None,
     overlap: int = 0,
