@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from parts import write_category
 
-from benchmarks import growth
+from benchmarks import gain, growth
 from benchmarks.ablation import LEARNING, SCORING, measure
 from benchmarks.calibration import judge_splits
 from benchmarks.few_shot import draw_pictures, plot
@@ -87,3 +87,26 @@ def test_pictures_that_grow_are_alike_and_differ(tmp_path):
     few, more = (growth.write_pictures(tmp_path / str(count), count, 300) for count in (2, 3))
     assert [path.read_bytes() for path in few] == [path.read_bytes() for path in more[:2]]
     assert more[1].read_bytes() != more[2].read_bytes()
+
+
+def test_gain_is_the_mean_over_seeds_less_the_baselines_and_the_mean_over_categories():
+    def row(category, seed, image, pixel, **more):
+        return {"category": category, "seed": seed, "image_auroc": image, "pixel_auroc": pixel, **more}
+
+    ours = [
+        row("a", "0", "0.1", "0.1", train_seconds="600"),  # measured again below
+        row("a", "0", "0.9", "0.8", train_seconds="60"),
+        row("a", "1", "0.7", "0.6", train_seconds="180"),
+        row("b", "0", "0.6", "0.5", train_seconds="120"),
+        row("only ours", "0", "1.0", "1.0", train_seconds="1"),
+    ]
+    theirs = [row("a", "0", "0.5", "0.4", minutes="1"), row("b", "0", "0.4", "0.6", minutes="3")]
+    columns = gain.FIGURES
+    found = gain.gains(
+        gain.mean_over_seeds(ours, (*columns, "train_seconds")), gain.mean_over_seeds(theirs, (*columns, "minutes"))
+    )
+    assert [one["category"] for one in found] == ["a", "b", "mean"]
+    assert [one["image_auroc_gain"] for one in found] == pytest.approx([0.3, 0.2, 0.25])
+    assert [one["pixel_auroc_gain"] for one in found] == pytest.approx([0.3, -0.1, 0.1])
+    assert [one["minutes"] for one in found] == pytest.approx([2, 2, 2])
+    assert found[-1]["baseline_minutes"] == pytest.approx(2)
