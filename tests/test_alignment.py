@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sclvi
-from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
 from sclvi.data.pose import chain, contrast_picture, foreground, inverse, scaling, turning
 from sclvi.model_file import save
 
@@ -210,3 +210,55 @@ def test_without_alignment_pictures_stay_upright():
 
 def test_none_changes_nothing():
     assert not Alignment.none((64, 96)).changes
+
+
+def disc_picture(height, width, at, radius=12):
+    picture = np.full((height, width, 3), 60, np.uint8)
+    cv2.circle(picture, at[::-1], radius, (220, 220, 220), -1, cv2.LINE_AA)
+    return picture
+
+
+@given(st.integers(60, 400), st.integers(0, 10))
+def test_cut_alike_or_enlarged_pictures_have_one_shape(side, more):
+    assert not have_many_shapes([(side, 2 * side), (2 * side, 4 * side), (100 + more, 200)])
+
+
+def test_a_few_odd_pictures_among_many_do_not_make_many_shapes():
+    assert not have_many_shapes([(100, 100)] * 98 + [(100, 300), (300, 100)])
+    assert have_many_shapes([(100, 100)] * 10 + [(100, 150)] * 10)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 240), (240, 96), (160, 160), (96, 96), (300, 700)])
+def test_pictures_of_many_shapes_keep_one_scale(height, width):
+    alignment = Alignment.at_one_scale((128, 160), [(96, 240), (240, 96), (160, 160)] * 20)
+    shrunk = min(1, alignment.aligned[0] / (alignment.scale * height), alignment.aligned[1] / (alignment.scale * width))
+    at = (height // 3, width // 2)
+    brought, pose = alignment.bring(disc_picture(height, width, at), 3)
+    assert brought.shape[1:] == alignment.aligned
+    # a map of the aligned disc comes back around where the disc was, in the map's stretched px, and nothing is cut away
+    bright = (brought[0] > 0.55).float()
+    back = alignment.upright_map(bright + 1, pose)
+    assert back.shape == alignment.size
+    assert back.min() > 0.49  # half of a pixel at the very edge may lie outside
+    rows, columns = np.nonzero(back.numpy() > 1.5)
+    assert rows.mean() == pytest.approx((at[0] + 0.5) * 128 / height - 0.5, abs=1)
+    assert columns.mean() == pytest.approx((at[1] + 0.5) * 160 / width - 0.5, abs=1)
+    # the disc, of which the canvas shows one or, mirrored, more, is as large in every picture
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(bright.numpy().astype(np.uint8))
+    assert count > 1
+    area = np.pi * (12.5 * alignment.scale * shrunk) ** 2
+    assert statistics[1:, cv2.CC_STAT_AREA].max() == pytest.approx(area, rel=0.25)
+
+
+def test_a_model_of_pictures_of_many_shapes_comes_back_from_its_file(tmp_path):
+    shapes = [(96, 200), (200, 96), (130, 140), (96, 200)]
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(100, 120, (*shape, 3), np.uint8) for shape in shapes]
+    model = sclvi.train(pictures, sclvi.Settings(short_side=128, steps=0))
+    assert model.alignment.scale is not None
+    save(model, tmp_path / "many.sclvi")
+    again = sclvi.load(tmp_path / "many.sclvi")
+    (before,), (after,) = model.inspect(pictures[1:2]), again.inspect(pictures[1:2])
+    assert before.score == after.score
+    assert np.array_equal(before.anomaly_map, after.anomaly_map)
+    assert before.anomaly_map.shape == model.size

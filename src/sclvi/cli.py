@@ -622,7 +622,9 @@ def _aligned(alignment: "Alignment") -> str:
     done = []
     if alignment.template is not None:
         done.append("parts are turned to lie alike")
-    if alignment.aligned != alignment.size:
+    if alignment.scale is not None:
+        done.append("pictures of many shapes keep their scale")
+    elif alignment.aligned != alignment.size:
         done.append("calm background is cut away")
     return "; " + " and ".join(done) if done else ""
 

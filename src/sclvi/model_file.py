@@ -249,7 +249,8 @@ def _thumbnails(arrays: Arrays) -> list[bytes]:
 
 def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
     size, upright, aligned = ((content[name][0], content[name][1]) for name in ("size", "upright", "aligned"))
-    return Alignment(size, upright, aligned, arrays.get("alignment.template"), arrays["alignment.frame"])
+    scale = float(arrays["alignment.scale"]) if "alignment.scale" in arrays else None
+    return Alignment(size, upright, aligned, arrays.get("alignment.template"), arrays["alignment.frame"], scale)
 
 
 def _build_levels(arrays: Arrays, floating: bool) -> Levels | None:
@@ -326,6 +327,8 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
         arrays["alignment.template"] = alignment.template
+    if alignment.scale is not None:
+        arrays["alignment.scale"] = np.array(alignment.scale)
     if levels is not None:
         arrays["levels.black"], arrays["levels.white"] = levels.black, levels.white
     if light.mean is not None:

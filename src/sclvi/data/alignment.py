@@ -3,10 +3,12 @@
 A memory of good patches covers a part much better when all pictures show it the same way round: a thread that lies at
 320 angles is seen once at each, one that is turned is seen 320 times. And patches see more of a part that fills the
 picture. Whether parts can be turned, and whether there is background to cut away, is measured on the good pictures;
-where it cannot be done, pictures stay as they are.
+where it cannot be done, pictures stay as they are. Pictures of many shapes, which show pieces of many sizes, are not
+stretched to one shape but drawn at one scale, so that a grain is as coarse in each.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -49,6 +51,8 @@ _CUT_BELOW = 0.8  # share of the picture that cutting may leave, or pictures are
 _MOST_ZOOM = 2.0
 _SHORTEST = 128  # px, of an aligned picture's side: two of the large patches
 _MULTIPLE = 4  # px, of its sides
+_MANY_SHAPES = 1.25  # the largest width / height over the smallest, of nine pictures in ten, or pictures have one shape
+_CANVAS_QUANTILE = 0.95  # of heights and of widths: larger pictures are shrunk to the canvas
 
 
 @dataclass(frozen=True)
@@ -60,46 +64,67 @@ class Alignment:
     aligned: tuple[int, int]  # (h, w) of aligned pictures
     template: Array | None  # mean polar picture of the part; None: parts are not turned
     frame: Affine  # from a contrast picture, its part turned about the middle, to the aligned picture
+    scale: float | None = None  # aligned px for each px of the original; None: pictures are stretched to one shape
 
     @classmethod
     def none(cls, size: tuple[int, int]) -> "Alignment":
         """Pictures stay as they are."""
         return cls(size, size, size, None, scaling(contrast_size(size), size))
 
+    @classmethod
+    def at_one_scale(cls, size: tuple[int, int], originals: Sequence[tuple[int, int]]) -> "Alignment":
+        """Pictures keep their scale: each lies in the middle of a canvas of about as many pixels as maps have.
+
+        Args:
+            size: (H, W) of anomaly maps, px.
+            originals: (height, width) of the good pictures, px.
+        """
+        height, width = np.quantile(np.array(originals), _CANVAS_QUANTILE, axis=0)
+        scale = math.sqrt(size[0] * size[1] / (height * width))
+        canvas = (max(_SHORTEST, _whole(scale * height)), max(_SHORTEST, _whole(scale * width)))
+        return cls(size, canvas, canvas, None, scaling(contrast_size(size), canvas), scale)
+
     @property
     def changes(self) -> bool:
         """Whether aligned pictures are other than upright ones."""
-        return self.template is not None or self.aligned != self.upright
+        return self.template is not None or self.scale is not None or self.aligned != self.upright
 
     def bring(self, picture: Picture, channels: int, levels: Levels | None = None) -> tuple[Tensor, Affine]:
         """The aligned picture, channels x h x w float, and how its part lies: from upright pixels to aligned ones.
 
         Arguments and errors as of `prepare`.
         """
-        return self.place(prepare(picture, self.upright, channels, levels))
-
-    def place(self, upright: Tensor) -> tuple[Tensor, Affine]:
-        """As `bring`, of a picture that is prepared already, C x H x W float of the size `upright`."""
-        pose = self.pose(upright)
+        upright = prepare(picture, self.upright, channels, levels)
+        pose = self.pose(upright, (picture.shape[0], picture.shape[1]))
         return self.draw(upright, pose), pose
 
     def draw(self, upright: Tensor, pose: Affine) -> Tensor:
         """The aligned picture, of a prepared one whose part is known to lie so."""
-        return warp(upright, pose, self.aligned, repeat_edges=True) if self.changes else upright
+        if not self.changes:
+            return upright
+        return warp(upright, pose, self.aligned, "edge" if self.scale is None else "mirror")
 
-    def pose(self, image: Tensor) -> Affine:
-        """How the part of a prepared picture lies: from upright pixels to aligned ones."""
+    def pose(self, image: Tensor, original: tuple[int, int]) -> Affine:
+        """How the part of a prepared picture lies: from upright pixels to aligned ones; (height, width) `original`."""
+        if self.scale is not None:
+            return self._onto_canvas(original, self.scale)
         reduced = scaling(self.upright, contrast_size(self.upright))
         if self.template is None:
             return chain(reduced, self.frame)
         return chain(reduced, _turn(contrast_picture(image), self.template), self.frame)
+
+    def _onto_canvas(self, original: tuple[int, int], scale: float) -> Affine:
+        scale = min(scale, *(length / side for length, side in zip(self.aligned, original, strict=True)))
+        height, width = scale * original[0], scale * original[1]
+        middle = np.array([[1, 0, (self.aligned[1] - width) / 2], [0, 1, (self.aligned[0] - height) / 2]])
+        return chain(scaling(self.upright, (height, width)), middle)
 
     def upright_map(self, anomaly_map: Tensor, pose: Affine) -> Tensor:
         """h x w float, of an aligned picture -> H x W (`size`) as the picture lies; 0 where it was cut away."""
         if not self.changes:
             return anomaly_map
         back = chain(inverse(pose), scaling(self.upright, self.size))
-        return warp(anomaly_map[None], back, self.size, repeat_edges=False)[0]
+        return warp(anomaly_map[None], back, self.size, "zero")[0]
 
     def upright_box(
         self, rows: tuple[float, float], columns: tuple[float, float], pose: Affine
@@ -114,6 +139,13 @@ class Alignment:
         """Row and column of the aligned picture that one of the anomaly map shows."""
         x, y = chain(scaling(self.size, self.upright), pose) @ np.array([at[1], at[0], 1])
         return float(y), float(x)
+
+
+def have_many_shapes(originals: Sequence[tuple[int, int]]) -> bool:
+    """Whether pictures of (height, width) px differ in shape by more than how a part was cut out."""
+    aspects = np.array([width / height for height, width in originals])
+    low, high = np.quantile(aspects, (0.05, 0.95))
+    return bool(high / low > _MANY_SHAPES)
 
 
 def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
@@ -259,7 +291,7 @@ def _level(contrasts: list[Array], turns: list[Affine]) -> Affine:
 
 def _draw(contrast: Array, there: Affine) -> Array:
     height, width = contrast.shape
-    drawn = warp(torch.from_numpy(contrast)[None], there, (height, width), repeat_edges=False)
+    drawn = warp(torch.from_numpy(contrast)[None], there, (height, width), "zero")
     return drawn[0].numpy()
 
 

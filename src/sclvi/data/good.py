@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sclvi.data.alignment import Alignment, measure_alignment
+from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
 from sclvi.data.images import Images, MadeImages, Selection, in_batches
@@ -132,7 +132,8 @@ def read_good(
 
     Args:
         size: (height, width) of anomaly maps, px; None: the pictures' usual shape with `short_side` px.
-        align: turn and cut the pictures where that can be done, see `measure_alignment`.
+        align: turn and cut the pictures where that can be done, see `measure_alignment`; keep the scale of pictures of
+            many shapes.
         thumbnails_kib: what the thumbnails of all pictures together may take; each has the same share.
         tile: look at pictures at their own size, in tiles of so many px; they are not aligned, and have no thumbnails.
         overlap: px that neighbouring tiles share.
@@ -175,7 +176,13 @@ def read_good(
     if tile:
         return _in_tiles(reader, numbers, pictures, whole, tile, overlap)
     inside = regions.labels(size) > 0 if regions.items else None
-    alignment = measure_alignment(whole, inside) if align else Alignment.none(size)
+    originals = [picture.size for picture in pictures]
+    if not align:
+        alignment = Alignment.none(size)
+    elif not regions.items and have_many_shapes(originals):
+        alignment = Alignment.at_one_scale(size, originals)
+    else:
+        alignment = measure_alignment(whole, inside)
     return replace(_aligned(reader, numbers, pictures, whole, alignment, progress), regions=regions)
 
 
@@ -193,7 +200,7 @@ class _Reader:
         image = prepare(picture, size, self.channels, self.levels)
         thumbnail = encode_thumbnail(picture, thumbnail_bytes) if thumbnail_bytes else b""
         return TrainingPicture(
-            name, _size(picture), Alignment.none(size).pose(image), measure_appearance(image), thumbnail
+            name, _size(picture), Alignment.none(size).pose(image, _size(picture)), measure_appearance(image), thumbnail
         )
 
     def upright(self, numbers: list[int], size: tuple[int, int]) -> MadeImages:
@@ -215,10 +222,11 @@ def _aligned(
 ) -> GoodPictures:
     upright = whole if alignment.upright == alignment.size else reader.upright(numbers, alignment.upright)
     if alignment.template is None:
-        poses = [alignment.pose(upright.make(0))] * len(numbers)
+        first = upright.make(0)
+        poses = [alignment.pose(first, picture.size) for picture in pictures]
     else:
         counted = track(range(len(numbers)), "turning the parts", len(numbers), progress)
-        poses = [alignment.pose(upright.make(place)) for place in counted]
+        poses = [alignment.pose(upright.make(place), pictures[place].size) for place in counted]
     images = MadeImages(
         (*upright.shape[:2], *alignment.aligned), lambda place: alignment.draw(upright.make(place), poses[place])
     )

@@ -1,5 +1,7 @@
 """How a part lies in its picture: its contrast with the background, its centre, its angle, and maps between frames."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import torch
@@ -8,11 +10,13 @@ from torch import Tensor
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Outside = Literal["edge", "mirror", "zero"]
 Affine = NDArray[np.float64]  # 2 x 3: (x, y, 1) in px of one frame -> (x, y) in px of another; pixel centres are whole
 
 SIDE = 256  # px, long side of a contrast picture: on a part that fills it, a pixel is a quarter of a degree
 _ANGLES, _RADII = 512, 64  # of a polar picture
 _BLUR = 1.5  # px, against noise
+_BORDERS = {"edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT_101, "zero": cv2.BORDER_CONSTANT}
 _SPECK = 0.02  # of the foreground: less is dirt, not a piece of the part
 
 
@@ -108,21 +112,20 @@ def inverse(one: Affine) -> Affine:
     return np.asarray(cv2.invertAffineTransform(one), np.float64)
 
 
-def warp(image: Tensor, there: Affine, size: tuple[int, int], *, repeat_edges: bool) -> Tensor:
+def warp(image: Tensor, there: Affine, size: tuple[int, int], outside: Outside) -> Tensor:
     """A picture drawn in another frame.
 
     Args:
         image: C x H x W float32.
         there: from its pixels to those of the frame.
         size: (h, w) of the frame.
-        repeat_edges: outside the picture, its nearest pixel; else 0.
+        outside: what is drawn outside the picture: its nearest pixel, the picture mirrored at its edge, or 0.
 
     Returns:
         C x h x w float32.
     """
-    border = cv2.BORDER_REPLICATE if repeat_edges else cv2.BORDER_CONSTANT
     drawn = [
-        cv2.warpAffine(channel, there, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=border)
+        cv2.warpAffine(channel, there, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=_BORDERS[outside])
         for channel in image.numpy()
     ]
     return torch.from_numpy(np.stack(drawn))
