@@ -99,7 +99,7 @@ def learn_good(
 ) -> Lesson:
     """Read the good pictures, learn context, fill the memory; arguments and errors as of `train`."""
     if settings.tile is not None and regions.items:
-        raise SclviError("regions and tiles do not go together: large pictures are inspected as a whole")
+        raise SclviError("regions and tiles cannot be used together; leave --region or --tile out")
     data = read_good(
         good,
         settings.size,
