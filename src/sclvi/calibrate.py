@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sclvi.data.good import good_sources
 from sclvi.data.sources import Source, source_name
-from sclvi.decision.threshold import conformal_threshold, together
 from sclvi.errors import OnSkip, SclviError
 from sclvi.model import Calibration, Model
 from sclvi.model_file import corrected_fingerprint, fingerprint_of
@@ -57,7 +56,12 @@ def calibrate(
     scores = [_raw_scores(model, inspection.anomaly_map) for inspection in inspecting]
     if not scores:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
-    calibration = _calibration(model, torch.stack(scores), false_reject_rate)
+    calibration = Calibration.by_scores(
+        model.calibration.usual,
+        torch.stack(scores),
+        model.regions.rates(false_reject_rate),
+        model.calibration.outline,
+    )
     uncorrected = fingerprint_of(
         model.inspector, model.alignment, model.levels, model.light, calibration, model.regions
     )
@@ -75,18 +79,3 @@ def _raw_scores(model: Model, anomaly_map: NDArray[np.float32]) -> Tensor:
     labels = model.regions.labels(model.size)
     shown = region_scores(torch.from_numpy(anomaly_map)[None], labels, len(model.regions.names))[0]
     return shown.double() / torch.tensor(model.calibration.gains, dtype=torch.float64)
-
-
-def _calibration(model: Model, scores: Tensor, false_reject_rate: float) -> Calibration:
-    """By the raw scores of N pictures in K regions, N x K."""
-    rates = model.regions.rates(false_reject_rate)
-    regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
-    threshold = together(regions)
-    calibration = replace(
-        model.calibration,
-        threshold=threshold,
-        outline=min(model.calibration.outline, threshold.value),
-        regions=regions,
-    )
-    gained = scores * torch.tensor(calibration.gains, dtype=torch.float64)
-    return replace(calibration, scores=tuple(gained.amax(1).float().tolist()))

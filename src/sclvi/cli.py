@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -237,34 +238,30 @@ def calibrate_model(
     _exit_if_skipped(skipped)
 
 
-@app.command()
-def teach(
-    model: ModelPath,
-    images: Pictures = None,
-    box: BoxOptions = None,
-    listing: Listing = False,
-    undo: Undo = False,
-    by: By = None,
-    out: OverModel = None,
-    quiet: Quiet = False,
-) -> None:
-    """Say "this is fine" of boxes in a picture, or of whole pictures: they and their like will pass."""
-    _correct("taught", model, images or [], box or [], listing, undo, by, out or model, quiet)
+def _correcting(kind: "Kind") -> Callable[..., None]:
+    """The command that makes, lists or takes back corrections of a kind."""
+
+    def command(
+        model: ModelPath,
+        images: Pictures = None,
+        box: BoxOptions = None,
+        listing: Listing = False,
+        undo: Undo = False,
+        by: By = None,
+        out: OverModel = None,
+        quiet: Quiet = False,
+    ) -> None:
+        _correct(kind, model, images or [], box or [], listing, undo, by, out or model, quiet)
+
+    return command
 
 
-@app.command()
-def flag(
-    model: ModelPath,
-    images: Pictures = None,
-    box: BoxOptions = None,
-    listing: Listing = False,
-    undo: Undo = False,
-    by: By = None,
-    out: OverModel = None,
-    quiet: Quiet = False,
-) -> None:
-    """Say "this is a defect" of boxes in a picture: of their like, less will be tolerated."""
-    _correct("flagged", model, images or [], box or [], listing, undo, by, out or model, quiet)
+app.command(
+    "teach", help='Say "this is fine" of boxes in a picture, or of whole pictures: they and their like will pass.'
+)(_correcting("taught"))
+app.command("flag", help='Say "this is a defect" of boxes in a picture: of their like, less will be tolerated.')(
+    _correcting("flagged")
+)
 
 
 @app.command("audit")

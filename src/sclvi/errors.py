@@ -11,6 +11,12 @@ class PictureError(SclviError):
     """A picture that cannot be used. The line starts with its path; the rest of a batch goes on without it."""
 
 
+def about(name: str, error: SclviError) -> SclviError:
+    """The error, its line starting with the name of the picture that it is about."""
+    message = str(error)
+    return error if message.startswith(name) else SclviError(f"{name}: {message}")
+
+
 OnSkip = Callable[[str, SclviError], None]  # told the name and the error of what is left out
 
 

@@ -18,7 +18,7 @@ from sclvi.data.tiles import Stitching, Tile, TileNumbers
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.inspection import Box, Inspection, NearestGood
 from sclvi.decision.threshold import p_value
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.errors import OnSkip, SclviError, about, leave_out
 
 if TYPE_CHECKING:
     from sclvi.model import Model
@@ -36,8 +36,7 @@ def inspect_tiles(
             picture = read_source(source)
             inspection = _inspect(model, good, name, picture)
         except SclviError as error:
-            message = str(error)
-            leave_out(name, error if message.startswith(name) else SclviError(f"{name}: {message}"), on_skip)
+            leave_out(name, about(name, error), on_skip)
             continue
         yield inspection, picture
         del picture, inspection  # or they would be held while the next one is read

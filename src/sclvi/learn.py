@@ -23,7 +23,7 @@ from sclvi.data.light import Light
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
 from sclvi.data.spread import spread
-from sclvi.decision.threshold import conformal_threshold, images_needed, together
+from sclvi.decision.threshold import images_needed
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
@@ -214,12 +214,11 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
     rates = regions.rates(inspector.settings.false_reject_rate)
-    thresholds = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
-    calibration = Calibration(usual, together(thresholds), 0.0, (), thresholds)
+    calibration = Calibration.by_scores(usual, scores, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
-    outline = min(float(np.quantile(good.numpy(), _OUTLINE_QUANTILE)), calibration.threshold.value)
-    return replace(calibration, outline=outline, scores=tuple((scores * gains).float().amax(1).tolist()))
+    outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
+    return replace(calibration, outline=min(outline, calibration.outline))
 
 
 def _refuse_unseen(scores: Tensor, regions: Regions) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -27,8 +27,8 @@ from sclvi.data.tiles import TileNumbers, Tiling
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.drift import SCORE
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
-from sclvi.decision.threshold import Threshold, p_value
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.decision.threshold import Threshold, conformal_threshold, p_value, together
+from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.inspect_tiles import inspect_tiles
 from sclvi.memory.correction import Correction
 from sclvi.scoring.inspector import Found, Inspector
@@ -48,6 +48,24 @@ class Calibration:
     outline: float  # map value that ends a defect
     scores: tuple[float, ...]  # image score of each set-aside picture
     regions: tuple[Threshold, ...]  # of each region of interest, in the unit of the raw map; `threshold` is of them all
+
+    @classmethod
+    def by_scores(
+        cls, usual: tuple[Usual, ...], scores: Tensor, rates: Sequence[float], outline: float
+    ) -> "Calibration":
+        """The thresholds that raw scores of good pictures set.
+
+        Args:
+            usual: of each map.
+            scores: N x K float, of N pictures in K regions of interest.
+            rates: the false-reject rate asked of each region.
+            outline: at most; a defect ends no higher than the threshold.
+        """
+        regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
+        threshold = together(regions)
+        unscored = cls(usual, threshold, min(outline, threshold.value), (), regions)
+        gained = scores * torch.tensor(unscored.gains, dtype=torch.float64)
+        return replace(unscored, scores=tuple(gained.amax(1).float().tolist()))
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -205,8 +223,7 @@ class Model:
             upright = prepare(inside, self.size, self.channels, self.levels) if self.alignment.changes else aligned
             return LoadedPicture(name, picture, aligned, pose, measure_appearance(upright))
         except SclviError as error:
-            message = str(error)
-            raise (error if message.startswith(name) else SclviError(f"{name}: {message}")) from None
+            raise about(name, error) from None
 
     def _inspect_batch(self, batch: list["LoadedPicture"]) -> Iterator[tuple[Inspection, Picture]]:
         started = time.perf_counter()

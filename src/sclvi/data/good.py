@@ -25,7 +25,7 @@ from sclvi.data.spread import spread
 from sclvi.data.store import PictureStore
 from sclvi.data.thumbnails import encode_thumbnail
 from sclvi.data.tiles import TileNumbers, Tiling, tile_size
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.progress import Progress, track
 
 _LEVELLED = 100  # good pictures, evenly spread, that show the levels
@@ -148,7 +148,8 @@ def read_good(
     kinds: dict[int, tuple[int, bool]] = {}
     for number, result in enumerate(track(store.read_all(), "reading pictures", len(sources), progress)):
         if isinstance(result, SclviError):
-            leave_out(*_named(source_name(number, sources[number]), result), on_skip)
+            name = source_name(number, sources[number])
+            leave_out(name, about(name, result), on_skip)
         else:
             sizes[number], kinds[number] = _size(result), _kind(result)
     if not sizes:
@@ -264,9 +265,3 @@ def _size(picture: Picture) -> tuple[int, int]:
 def _kind(picture: Picture) -> tuple[int, bool]:
     """Channels, and whether the numbers are float."""
     return picture.shape[2], picture.dtype.kind == "f"
-
-
-def _named(name: str, error: SclviError) -> tuple[str, SclviError]:
-    """The name of a picture, and an error that says it."""
-    message = str(error)
-    return name, error if message.startswith(name) else SclviError(f"{name}: {message}")
