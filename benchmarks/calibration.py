@@ -1,14 +1,21 @@
 """Whether thresholds keep the false-reject rate that they promise:
 
-    python -m benchmarks.calibration --data ../shared/data
+    python -m benchmarks.calibration --data ../shared/data --short-side 160
 
-A model of each category scores its good test pictures, which it has never seen. In each of 200 random splits, each half
-of them sets the threshold that the other half is judged by. Rows go to benchmarks/results/calibration.csv, one for each
-category and rate; the plot beside it shows them. Shares are fractions of 1.
+Two procedures. `calibrate`: a model of each category scores its good test pictures, which it has never seen; in each of
+200 random splits, each half of them sets the threshold that the other half is judged by, as `sclvi calibrate` does.
+`train`: in each split a model is trained on 20 of the good training pictures, which set its threshold; it judges the
+good test pictures (`test`), and good training pictures that it has not seen (`same day`).
+
+Rows go to benchmarks/results/calibration.csv, one for each category, procedure and rate; the plot beside it shows them.
+`realised_rate` is the share of good pictures that are rejected, `realised_region_rate` that of those that show any
+defect. Shares are fractions of 1.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,70 +23,154 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import GOOD, find_layout
-from sclvi.decision.threshold import conformal_threshold
+from sclvi.decision.defects import find_regions
+from sclvi.decision.threshold import Threshold, conformal_threshold
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.learn import train
+from sclvi.model import Model
 from sclvi.settings import Settings
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 SPLITS = 200
+TRAININGS = 12
+IMAGES = 20  # good pictures of each of these trainings
+_SAME_DAY = 60  # pictures that are judged
+PROCEDURES = ("calibrate", "train")
 
 
-def measure(category: Path, settings: Settings) -> Iterator[dict[str, Any]]:
-    """A row for each rate, after one training."""
-    model = train(category, settings)
-    good = [item.path for item in find_layout(category).test if item.defect == GOOD]
-    scores = np.array([inspection.score for inspection in model.inspect(good)])
-    for rate in RATES:
-        yield {
-            "category": category.name,
-            "rate": rate,
-            **judge_splits(scores, rate, settings.seed),
-            "good_pictures": len(scores),
-            "splits": SPLITS,
-            "seed": settings.seed,
-            "short_side": settings.short_side,
-            "settings": settings.fingerprint(),
-            **provenance(),
-        }
+@dataclass(frozen=True)
+class Judged:
+    """N good pictures that a model has not seen."""
+
+    scores: NDArray[np.float64]  # N
+    maps: list[NDArray[np.float32]]
+    outline: float  # of the model
+
+    @classmethod
+    def by(cls, model: Model, pictures: Sequence[Path]) -> "Judged":
+        inspections = list(model.inspect(pictures))
+        maps = [inspection.anomaly_map for inspection in inspections]
+        return cls(np.array([inspection.score for inspection in inspections]), maps, model.calibration.outline)
+
+    def rejected(self, threshold: float) -> NDArray[np.bool_]:
+        """Whether each has a score above the threshold."""
+        return self.scores > threshold
+
+    def with_regions(self, threshold: float) -> NDArray[np.bool_]:
+        """Whether each shows any defect."""
+        outline = min(self.outline, threshold)
+        return np.array([len(find_regions(one, outline, threshold)) > 0 for one in self.maps])
 
 
-def judge_splits(scores: np.ndarray, rate: float, seed: int) -> dict[str, Any]:
-    """Mean realised rate over the splits of the scores, with its standard error as if splits were independent."""
+@dataclass(frozen=True)
+class Outcome:
+    """Of one split."""
+
+    threshold: Threshold
+    rejected: float  # share
+    with_regions: float  # share
+
+
+def judge_splits(judged: Judged, rate: float, seed: int) -> list[Outcome]:
+    """In each of `SPLITS` splits, each half of the pictures by the threshold that the other sets, on average."""
     rng = np.random.default_rng(seed)
-    half = len(scores) // 2
-    realised = []
+    half = len(judged.scores) // 2
+    with_regions = cache(judged.with_regions)  # thresholds are scores, so there are few
+    outcomes = []
     for _ in range(SPLITS):
-        mixed = rng.permutation(scores)
+        mixed = rng.permutation(len(judged.scores))
         halves = (mixed[:half], mixed[half : 2 * half])
-        thresholds = [conformal_threshold(part.tolist(), rate) for part in halves]
-        realised.append(np.mean([halves[1] > thresholds[0].value, halves[0] > thresholds[1].value]))
+        thresholds = [conformal_threshold(judged.scores[part].tolist(), rate) for part in halves]
+        pairs = list(zip(thresholds, reversed(halves), strict=True))
+        rejected = [judged.rejected(threshold.value)[rest].mean() for threshold, rest in pairs]
+        shown = [with_regions(threshold.value)[rest].mean() for threshold, rest in pairs]
+        outcomes.append(Outcome(thresholds[0], float(np.mean(rejected)), float(np.mean(shown))))
+    return outcomes
+
+
+def measure_calibrate(category: Path, settings: Settings) -> Iterator[dict[str, Any]]:
+    """A row for each rate, after one training on all good training pictures."""
+    judged = Judged.by(train(category, settings), _good_test(category))
+    for rate in RATES:
+        outcomes = judge_splits(judged, rate, settings.seed)
+        yield _row(category.name, "calibrate", "test", rate, outcomes, len(judged.scores), settings)
+
+
+def measure_train(category: Path, settings: Settings, trainings: int, images: int) -> Iterator[dict[str, Any]]:
+    """A row for each rate and kind of picture, after some trainings on few good pictures."""
+    good, test = [item.path for item in find_layout(category).train], _good_test(category)
+    outcomes: dict[tuple[str, float], list[Outcome]] = {}
+    for split in range(trainings):
+        mixed = [good[number] for number in np.random.default_rng(split).permutation(len(good))]
+        model = train(mixed[:images], settings.model_copy(update={"seed": split}))
+        for kind, pictures in (("test", test), ("same day", mixed[images : images + _SAME_DAY])):
+            judged = Judged.by(model, pictures)
+            for rate in RATES:
+                threshold = conformal_threshold(model.calibration.scores, rate)
+                shares = (judged.rejected(threshold.value).mean(), judged.with_regions(threshold.value).mean())
+                outcomes.setdefault((kind, rate), []).append(Outcome(threshold, *map(float, shares)))
+    for (kind, rate), found in sorted(outcomes.items()):
+        count = len(test) if kind == "test" else min(_SAME_DAY, len(good) - images)
+        yield _row(category.name, "train", kind, rate, found, count, settings)
+
+
+def _good_test(category: Path) -> list[Path]:
+    return [item.path for item in find_layout(category).test if item.defect == GOOD]
+
+
+def _row(
+    category: str,
+    procedure: str,
+    judged: str,
+    rate: float,
+    outcomes: Sequence[Outcome],
+    good_pictures: int,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Means over the splits, with the standard error as if splits were independent."""
+    threshold = outcomes[0].threshold
+    rejected = [outcome.rejected for outcome in outcomes]
     return {
-        "promised_rate": rounded(thresholds[0].promised_rate, 5),
-        "realised_rate": rounded(float(np.mean(realised)), 5),
-        "standard_error": rounded(float(np.std(realised, ddof=1) / np.sqrt(SPLITS)), 5),
-        "calibration_images": half,
+        "category": category,
+        "procedure": procedure,
+        "judged": judged,
+        "rate": rate,
+        "promised_rate": rounded(threshold.promised_rate, 5),
+        "realised_rate": rounded(float(np.mean(rejected)), 5),
+        "realised_region_rate": rounded(float(np.mean([outcome.with_regions for outcome in outcomes])), 5),
+        "standard_error": rounded(float(np.std(rejected, ddof=1) / np.sqrt(len(outcomes))), 5),
+        "calibration_images": threshold.pictures,
+        "good_pictures": good_pictures,
+        "splits": len(outcomes),
+        "seed": settings.seed,
+        "short_side": settings.short_side,
+        "settings": settings.fingerprint(),
+        **provenance(),
     }
 
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Realised over promised rate, a mark for each row; below the line the promise is kept."""
-    figure = Figure(figsize=(5, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
-        mine = [row for row in rows if row["category"] == category]
-        promised, realised = ([100 * float(row[name]) for row in mine] for name in ("promised_rate", "realised_rate"))
-        axes.plot(promised, realised, marker, label=category)
-    axes.axline((0, 0), slope=1, color="grey", linewidth=1)
-    axes.set_xlabel("promised rate, %")
-    axes.set_ylabel("realised rate, %")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    for axes, procedure in zip(figure.subplots(1, 2, sharey=True), PROCEDURES, strict=True):
+        for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
+            mine = [row for row in rows if row["category"] == category and row["procedure"] == procedure]
+            promised, realised = (
+                [100 * float(row[name]) for row in mine] for name in ("promised_rate", "realised_rate")
+            )
+            axes.plot(promised, realised, marker, label=category)
+        axes.axline((0, 0), slope=1, color="grey", linewidth=1)
+        axes.set_title(f"sclvi {procedure}", fontsize=10)
+        axes.set_xlabel("promised rate, %")
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("realised rate, %")
+    figure.axes[0].legend(frameon=False)
     figure.savefig(path, dpi=120)
 
 
@@ -87,13 +178,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
     parser.add_argument("--categories", nargs="+", help="only these")
+    parser.add_argument("--procedures", nargs="+", choices=PROCEDURES, default=PROCEDURES)
+    parser.add_argument("--trainings", type=int, default=TRAININGS, help="splits of the procedure `train`")
+    parser.add_argument("--images", type=int, default=IMAGES, help="good pictures of each of these trainings")
     parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "calibration.csv")
     arguments = parser.parse_args()
     settings = Settings(seed=arguments.seed, short_side=arguments.short_side)
-    for category in find_categories(arguments.data, arguments.categories):
-        append_rows(arguments.out, list(measure(category, settings)))
+    for procedure in arguments.procedures:
+        for category in find_categories(arguments.data, arguments.categories):
+            if procedure == "calibrate":
+                rows = measure_calibrate(category, settings)
+            else:
+                rows = measure_train(category, settings, arguments.trainings, arguments.images)
+            append_rows(arguments.out, list(rows))
     plot(read_rows(arguments.out), arguments.out.with_suffix(".png"))
 
 

@@ -6,7 +6,7 @@ from parts import write_category
 
 from benchmarks import gain, growth
 from benchmarks.ablation import LEARNING, SCORING, measure
-from benchmarks.calibration import judge_splits
+from benchmarks.calibration import Judged, judge_splits
 from benchmarks.few_shot import draw_pictures, plot
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
@@ -56,18 +56,27 @@ def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path, mo
     assert all(0 <= row["image_auroc"] <= 1 for row in rows)
 
 
+def judged(scores):
+    """Good pictures of such scores; each map peaks at the score of its picture."""
+    maps = [np.array([[0, score], [0, 0]], np.float32) for score in scores]
+    return Judged(np.array([float(one.max()) for one in maps]), maps, 0.5)
+
+
 @pytest.mark.parametrize(("rate", "promised"), [(0.05, 1 / 11), (0.1, 0.1), (0.3, 0.3)])
 def test_splits_realise_what_exchangeable_scores_must(rate, promised):
     """Of 10 scores that set the threshold the k-th is exceeded by each of the others with probability 1 - k / 11."""
-    judged = judge_splits(np.random.default_rng(5).normal(size=20), rate, seed=1)
+    outcomes = judge_splits(judged(np.random.default_rng(5).gamma(9, size=20)), rate, seed=1)
     rank = min(np.ceil(11 * (1 - rate)), 10)
-    assert judged["calibration_images"] == 10
-    assert judged["promised_rate"] == pytest.approx(promised, abs=1e-5)
-    assert judged["realised_rate"] == pytest.approx(1 - rank / 11, abs=4 * judged["standard_error"])
+    rejected = [outcome.rejected for outcome in outcomes]
+    assert {(one.threshold.pictures, round(one.threshold.promised_rate, 9)) for one in outcomes} == {
+        (10, round(promised, 9))
+    }
+    assert np.mean(rejected) == pytest.approx(1 - rank / 11, abs=4 * np.std(rejected) / np.sqrt(len(rejected)))
+    assert rejected == [outcome.with_regions for outcome in outcomes]
 
 
 def test_equal_scores_are_all_accepted():
-    assert judge_splits(np.ones(12), 0.2, seed=0)["realised_rate"] == 0
+    assert all(one.rejected == one.with_regions == 0 for one in judge_splits(judged(np.ones(12)), 0.2, seed=0))
 
 
 def test_growth_rows_are_measured_in_processes_of_their_own_and_plotted(tmp_path, monkeypatch):

@@ -53,8 +53,8 @@ def test_train_says_what_it_promises(sclvi, category, tmp_path):
     assert code == 0 and err == ""
     assert "learned 8 good pictures at 128x128 px" in out
     assert "8 good pictures are few" in out
-    assert "33.3% of good parts" in out  # two set aside: 1 / (2 + 1)
-    assert "99 set-aside pictures" in out
+    assert "11.1% of good parts" in out  # all eight set the threshold: 1 / (8 + 1)
+    assert "takes 99 good pictures, 91 more" in out
     assert [path.name for path in tmp_path.iterdir()] == ["m.sclvi"]
 
 

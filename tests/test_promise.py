@@ -18,6 +18,31 @@ def made_up_maps(rng, pictures):
     return [torch.from_numpy((kind * rng.gamma(4, 0.25, (pictures, 4, 4))).astype(np.float32)) for kind in levels]
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 20])
+def test_pictures_that_say_what_is_usual_may_set_the_threshold_if_each_does_not_count_for_itself(count):
+    rng = np.random.default_rng(count)
+    rejected, in_own_units = [], []
+    for _ in range(TRIALS):
+        maps = made_up_maps(rng, count)
+        rest = [[other for other in range(count) if other != number] for number in range(count)]
+        apart = [
+            score([kind[[number]] for kind in maps], [kind[rest[number]] for kind in maps]) for number in range(count)
+        ]
+        thresholds = [conformal_threshold(torch.cat(scores).tolist(), 0.01) for scores in (apart, [score(maps, maps)])]
+        new = score(made_up_maps(rng, NEW), maps)
+        for shares, threshold in zip((rejected, in_own_units), thresholds, strict=True):
+            shares.append((new > threshold.value).float().mean().item())
+    deviation = np.std(rejected) / math.sqrt(TRIALS)
+    assert np.mean(rejected) <= thresholds[0].promised_rate + 3 * deviation
+    assert np.mean(rejected) < np.mean(in_own_units)
+
+
+def score(maps, usual_maps):
+    """Of each picture, in units of what the other maps show."""
+    usual = tuple(Usual.measure(kind) for kind in usual_maps)
+    return image_scores(fuse_maps(maps, usual, raised=True))
+
+
 @pytest.mark.parametrize("held", [1, 2, 3, 5, 10])
 def test_no_more_good_parts_are_rejected_than_promised(held):
     rng = np.random.default_rng(held)

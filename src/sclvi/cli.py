@@ -153,6 +153,7 @@ def train(
     """Learn what good parts look like and write a model."""
     from sclvi.data.region_files import read_regions
     from sclvi.decision.threshold import images_needed
+    from sclvi.learn import pictures_needed
     from sclvi.learn import train as train_model
     from sclvi.model_file import save
     from sclvi.settings import preset as choose_preset
@@ -180,7 +181,7 @@ def train(
             f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
             f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
             f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
-            f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures set aside: "
+            f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures, each seen as if it were new: "
             f"at most {threshold.promised_rate:.1%} of good parts are rejected"
         )
         _say_regions(model)
@@ -190,11 +191,11 @@ def train(
                 f"for defective; 50 or more are better (docs/experiments.md)"
             )
         if not threshold.is_kept:
-            needed = images_needed(min(one.asked_rate for one in model.calibration.regions))
+            rate = min(one.asked_rate for one in model.calibration.regions)
+            needed = pictures_needed(rate, model.inspector.settings)
             output.print(
-                f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} set-aside pictures, "
-                f"{round(needed / model.inspector.settings.set_aside)} good pictures in all; or 'sclvi calibrate' with "
-                f"{needed} others"
+                f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} good pictures, "
+                f"{needed - len(model.pictures)} more; or 'sclvi calibrate' with {images_needed(rate)} others"
             )
     _exit_if_skipped(skipped)
 

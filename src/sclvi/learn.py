@@ -43,7 +43,7 @@ from sclvi.settings import Settings
 
 _CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
-_HELD = 200  # pictures that are set aside at most: scoring them takes time, and more hardly move the threshold
+_HELD = 200  # pictures that set the threshold at most: scoring them takes time, and more hardly move it
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
@@ -82,7 +82,7 @@ class Lesson:
     images: Images  # of `data`, prepared by `light`
     light: Light
     held: Tensor  # indices of the pictures that set the threshold
-    learned: Tensor  # indices of the others
+    learned: Tensor  # indices of those that the encoder learned from: all, or the others
     encoder: Encoder
     memories: tuple[ScaleMemory, ...]
     moments: SurfaceMoments | None
@@ -177,24 +177,31 @@ def learn_encoder(
     return settle(encoder, images, progress), log
 
 
+def pictures_needed(rate: float, settings: Settings) -> int:
+    """How many good pictures training takes to promise `rate`."""
+    return math.ceil(images_needed(rate) / (settings.set_aside or 1) - 1e-9)
+
+
 def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
     """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2.
 
-    No more are set aside than `_HELD`, or than it takes to promise the rate that is asked for.
+    Where none are set aside all do both. No more than `_HELD` set the threshold, or than it takes to promise the rate.
     """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
     most = max(_HELD, images_needed(settings.false_reject_rate))
+    if settings.set_aside == 0:
+        return order[:most].sort().values, torch.arange(count)
     held = max(1, min(round(settings.set_aside * count), most))
     return order[:held].sort().values, order[held:].sort().values
 
 
 def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> Calibration:
-    """Measure what each map usually shows, then score the set-aside pictures and set the thresholds.
+    """Measure what each map usually shows, then score good pictures as if they were new and set the thresholds.
 
-    The usual is not measured on the set-aside pictures: they would be scored in units of their own, new pictures not,
-    and the threshold would reject more than it promises.
+    A picture's own maps do not count in what is usual for it: it would be scored in units of its own, new pictures
+    not, and the threshold would reject more than it promises.
     """
-    usual = _measure_usual(inspector, moments, lesson, progress)
+    shown = _see_usual(inspector, moments, lesson, progress)
     data, held, regions = lesson.data, lesson.held.tolist(), lesson.data.regions
     step = math.ceil(sum(map(data.pixels_of, held)) / _OUTLINE_PIXELS)
     peaks: list[Tensor] = []  # of each picture, K
@@ -202,6 +209,7 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     labels: list[Tensor] = []
     for picture in track(held, "setting the threshold", len(held), progress):
         seen = []
+        usual = shown.usual(without=picture)
         for maps in _stranger_maps(inspector, moments, lesson, picture):
             fused = fuse_maps(maps, usual, inspector.settings.raised)[0]
             upright = data.alignment.upright_map(fused, data.pictures[picture].pose)
@@ -214,7 +222,7 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
     rates = regions.rates(inspector.settings.false_reject_rate)
-    calibration = Calibration.by_scores(usual, scores, rates, math.inf)
+    calibration = Calibration.by_scores(shown.usual(), scores, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
@@ -230,20 +238,41 @@ def _refuse_unseen(scores: Tensor, regions: Regions) -> None:
             )
 
 
-def _measure_usual(
-    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
-) -> tuple[Usual, ...]:
+@dataclass(frozen=True)
+class _Shown:
+    """What K kinds of map show on R >= 1 of the pictures that were learned from, each seen as if it were new."""
+
+    numbers: Tensor  # of the pictures, R
+    pixels: Tensor  # that decide about each, R
+    sums: Tensor  # over these pixels, R x K float64
+    peaks: Tensor  # maxima, R x K
+    cautions: tuple[float, ...]  # of each kind, see `Usual`
+
+    def usual(self, without: int | None = None) -> tuple[Usual, ...]:
+        """Of each kind; `without`: number of a picture that does not count, which leaves another at least."""
+        counted = self.numbers != (-1 if without is None else without)
+        means = self.sums[counted].sum(0) / self.pixels[counted].sum()
+        return tuple(
+            Usual.of_summaries(mean, maxima, caution)
+            for mean, maxima, caution in zip(means.tolist(), self.peaks[counted].T, self.cautions, strict=True)
+        )
+
+
+def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> _Shown:
     """What each kind of map shows on some of the pictures that were learned from."""
-    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)].tolist()
+    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
     sums, peaks = [], []
-    for picture in track(references, "measuring the usual", len(references), progress):
+    for picture in track(references.tolist(), "measuring the usual", len(references), progress):
         seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
-    means = torch.stack(sums).sum(0) / sum(map(lesson.data.pixels_of, references))  # K
-    return tuple(
-        Usual.of_summaries(mean, maxima, 1.0 if number < len(inspector.memories) else _CAUTION)
-        for number, (mean, maxima) in enumerate(zip(means.tolist(), torch.stack(peaks, dim=1), strict=True))
+    scales = len(inspector.memories)
+    return _Shown(
+        numbers=references,
+        pixels=torch.tensor([lesson.data.pixels_of(picture) for picture in references.tolist()]),
+        sums=torch.stack(sums),
+        peaks=torch.stack(peaks),
+        cautions=tuple(1.0 if kind < scales else _CAUTION for kind in range(len(peaks[0]))),
     )
 
 

@@ -41,12 +41,12 @@ _READERS = 2
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the set-aside good pictures said."""
+    """What good pictures said, each seen as if it were new."""
 
     usual: tuple[Usual, ...]  # per map
     threshold: Threshold
     outline: float  # map value that ends a defect
-    scores: tuple[float, ...]  # image score of each set-aside picture
+    scores: tuple[float, ...]  # image score of each of these pictures
     regions: tuple[Threshold, ...]  # of each region of interest, in the unit of the raw map; `threshold` is of them all
 
     @classmethod
@@ -110,7 +110,7 @@ class Model:
 
     @property
     def good_statistics(self) -> dict[str, tuple[float, ...]]:
-        """What drift is found against: each statistic of the good pictures, the score of those set aside."""
+        """What drift is found against: each statistic of the good pictures, the score of those scored as new."""
         names = self.pictures[0].appearance
         watched = {name: tuple(picture.appearance[name] for picture in self.pictures) for name in names}
         return {**watched, SCORE: self.calibration.scores}

@@ -98,7 +98,13 @@ class Settings(BaseModel):
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
     raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
     smoothing: float = Field(2.5, ge=0, description="sigma of the map's Gaussian filter, px")
-    set_aside: Share = Field(0.2, description="share of good pictures that sets the threshold and is not learned from")
+    set_aside: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of good pictures that sets the threshold and that the encoder does not learn from; 0: all "
+        "set it, which takes an encoder that learns little, as the default does",
+    )
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
     thumbnails_kib: float = Field(
         4096, ge=0, description="what thumbnails of the training pictures may take in the model, KiB; 0: none"
@@ -174,6 +180,7 @@ _PAPER: Mapping[str, Any] = {
     "surface": False,
     "raised": False,
     "smoothing": 0.0,
+    "set_aside": 0.2,
 }
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {"default": {}, "paper": _PAPER}
 

@@ -11,7 +11,7 @@ class Threshold:
 
     value: float
     asked_rate: float
-    promised_rate: float  # >= asked_rate; larger where too few pictures were set aside
+    promised_rate: float  # >= asked_rate; larger where too few pictures were scored
     pictures: int
 
     @property
@@ -27,7 +27,7 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     few pictures no score is high enough: then the highest is taken, which promises 1 / (n + 1).
 
     Args:
-        scores: of n >= 1 good pictures that neither the encoder nor the memory has seen.
+        scores: of n >= 1 good pictures, new or as if they were.
         rate: 0..1, exclusive.
     """
     count = len(scores)
@@ -55,5 +55,5 @@ def p_value(score: float, scores: Sequence[float]) -> float:
 
 
 def images_needed(rate: float) -> int:
-    """How many set-aside pictures it takes to promise `rate`."""
+    """How many scored pictures it takes to promise `rate`."""
     return math.ceil(1 / rate - 1e-9) - 1

@@ -68,6 +68,7 @@ _DENSE: Mapping[str, Any] = {
     "surface": False,
     "raised": False,
     "smoothing": 0.0,
+    "set_aside": 0.2,
 }
 
 

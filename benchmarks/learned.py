@@ -1,0 +1,95 @@
+"""Whether an encoder makes pictures that it learned from score lower than others, which would break the promise of a
+threshold that they set:
+
+    python -m benchmarks.learned --data ../shared/data --short-side 160
+
+Two encoders learn from one half each of a few good pictures; the memory of either holds all of them. Every picture is
+scored as if it were new by both. `effect` is how much higher the logarithm of the score is where the encoder learned
+from the picture, in deviations of the pictures' scores (below 0: lower), `standard_error` that of it. A row for each
+category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.few_shot import draw_pictures
+from benchmarks.tables import RESULTS
+from sclvi.data.good import read_good
+from sclvi.data.images import Images
+from sclvi.evaluation.reproduce.run import find_categories
+from sclvi.evaluation.rows import append_rows, provenance, rounded
+from sclvi.learn import learn_encoder, measure_light
+from sclvi.memory.scale import fill_memories
+from sclvi.memory.surface import see_surface
+from sclvi.progress import silent
+from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.strangers import score_as_stranger
+from sclvi.settings import Settings
+
+
+def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[str, Any]:
+    """One row."""
+    found = [effect_of(draw_pictures(category, count, seed), seed, settings) for seed in range(draws)]
+    effects = [float(one.mean()) for one in found]
+    errors = [float(one.std(ddof=1) / np.sqrt(one.size)) for one in found]
+    return {
+        "category": category.name,
+        "images": count,
+        "steps": settings.steps,
+        "effect": rounded(float(np.mean(effects)), 4),
+        "standard_error": rounded(float(np.sqrt(np.sum(np.square(errors)))) / draws, 4),
+        "draws": draws,
+        "short_side": settings.short_side,
+        "settings": settings.fingerprint(),
+        **provenance(),
+    }
+
+
+def effect_of(pictures: list[Path], seed: int, settings: Settings) -> NDArray[np.float64]:
+    """Of each pair of a picture of one half and one of the other, in deviations."""
+    settings = settings.model_copy(update={"seed": seed})
+    data = read_good(pictures, settings.size, settings.short_side, settings.align, silent, None)
+    images = data.lit(measure_light(data.images, settings))
+    nearness = settings.nearness if data.alignment.template is not None else 0.0
+    half = len(pictures) // 2
+    halves = torch.arange(2 * half).split(half)
+    first, second = (_log_scores(images, learned, settings, nearness)[: 2 * half] for learned in halves)
+    gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
+    return np.asarray((gained[:half] - gained[half:]) / 2)
+
+
+def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, nearness: float) -> NDArray[np.float64]:
+    """Of each picture, scored as if it were new by an encoder that learned from some of them."""
+    encoder, _ = learn_encoder(images, learned, settings, silent)
+    moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
+    memories = fill_memories(encoder, images, settings, silent, nearness)
+    inspector = Inspector(encoder, memories, None, settings)
+    seen = [next(score_as_stranger(inspector, moments, images, range(one, one + 1))) for one in range(len(images))]
+    kinds = [torch.cat(kind) for kind in zip(*seen, strict=True)]
+    usual = tuple(Usual.measure(kind) for kind in kinds)
+    return np.log(image_scores(fuse_maps(kinds, usual, settings.raised)).double().numpy())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
+    parser.add_argument("--categories", nargs="+", help="only these")
+    parser.add_argument("--images", type=int, nargs="+", default=[10, 40])
+    parser.add_argument("--steps", type=int, default=Settings().steps)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")
+    parser.add_argument("--out", type=Path, default=RESULTS / "learned.csv")
+    arguments = parser.parse_args()
+    settings = Settings(short_side=arguments.short_side, steps=arguments.steps)
+    for category in find_categories(arguments.data, arguments.categories):
+        append_rows(arguments.out, [measure(category, count, arguments.draws, settings) for count in arguments.images])
+
+
+if __name__ == "__main__":
+    main()
