@@ -88,3 +88,8 @@ def test_impossible_places(tmp_path: Path):
             write_atomically(tmp_path / place, b"x")
         assert str(caught.value) == f"{tmp_path / place}: cannot be written ({reason})"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_parts_are_written_one_after_the_other(tmp_path: Path):
+    write_atomically(tmp_path / "a", b"head", memoryview(b"body"), b"")
+    assert (tmp_path / "a").read_bytes() == b"headbody"

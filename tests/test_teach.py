@@ -261,6 +261,7 @@ def test_the_commands_teach_flag_list_and_undo(sclvi, model, tmp_path):
     save(model, path)
     Image.fromarray(stained(50)).save(fine)
     Image.fromarray(scarred(51)).save(bad)
+    never_told = path.read_bytes()
     code, out, _ = sclvi("teach", path, fine, "--box", "88,30,20,20", "--by", "Ada")
     assert code == 0 and "1: taught" in out and "by Ada" in out and "now good" in out
     code, out, _ = sclvi("flag", path, bad, "--box", "24,84,20,20", "--box", "30,90,4,4")
@@ -276,6 +277,7 @@ def test_the_commands_teach_flag_list_and_undo(sclvi, model, tmp_path):
     code, out, _ = sclvi("flag", path, "--undo")
     assert code == 0 and "undone: 2: flagged" in out
     assert load(path).fingerprint == model.fingerprint
+    assert path.read_bytes() == never_told
     code, _, err = sclvi("flag", path, "--undo")
     assert code == 2 and "nothing to undo" in err
 

@@ -17,7 +17,7 @@ from sclvi.errors import OnSkip, SclviError, leave_out
 if TYPE_CHECKING:
     from sclvi.data.alignment import Alignment
     from sclvi.decision.inspection import Box
-    from sclvi.memory.correction import Kind
+    from sclvi.memory.correction import Correction, Kind
     from sclvi.model import Model
     from sclvi.settings import Settings
 
@@ -508,17 +508,18 @@ def _correct(
     quiet: bool,
 ) -> None:
     """What `teach` and `flag` have in common: list corrections of a kind, undo some, or make new ones."""
-    from sclvi.data.boxes import parse_box
-    from sclvi.memory.correction import describe
-    from sclvi.model_file import load, save
-
     if not (listing or undo or images):
         raise SclviError("a picture is needed, or --list, or --undo")
     if boxes and (len(images) != 1 or listing or undo):
         raise SclviError("boxes are of one picture: give one, without --list and --undo")
-    parsed = [parse_box(text) for text in boxes]
     _check_writable(out)
-    model = load(path)
+    model = _load(path)
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sclvi.data.boxes import parse_box
+    from sclvi.memory.correction import describe
+    from sclvi.model_file import save
+
     if listing:
         for correction in model.corrections:
             if correction.kind == kind:
@@ -526,11 +527,15 @@ def _correct(
         return
     skipped = Skipped()
     if undo:
-        model, said = _undone(model, kind, _integers("--undo", ",".join(images)) if images else None)
+        model, done = _undone(model, kind, _integers("--undo", ",".join(images)) if images else None)
     else:
-        model, said = _corrected(model, kind, images, parsed, by, skipped if len(images) > 1 else None)
-    if said:
-        save(model, out)
+        parsed = [parse_box(text) for text in boxes]
+        model, done = _corrected(model, kind, images, parsed, by, skipped if len(images) > 1 else None)
+    with ThreadPoolExecutor(1) as pool:
+        saving = pool.submit(save, model, out) if done else None
+        said = [f"undone: {describe(one)}" for one in done] if undo else _verdicts(model, done)
+        if saving:
+            saving.result()
     if not quiet:
         for line in said:
             output.print(line, markup=False)
@@ -541,10 +546,8 @@ def _correct(
 
 def _corrected(
     model: "Model", kind: "Kind", images: list[str], boxes: list["Box"], by: str | None, on_skip: OnSkip | None
-) -> tuple["Model", list[str]]:
-    """The model told of each picture, and a line for each."""
-    from sclvi.memory.correction import describe
-
+) -> tuple["Model", list["Correction"]]:
+    """The model told of each picture, and what was said."""
     said = []
     for image in images:
         try:
@@ -552,16 +555,23 @@ def _corrected(
         except SclviError as error:
             leave_out(image, error, on_skip)
             continue
-        (now,) = model.inspect([image])
-        verdict = f"now {now.verdict}: score {now.score:.3f}, threshold {now.threshold:.3f}"
-        said.append(f"{describe(model.corrections[-1])}; {verdict}")
+        said.append(model.corrections[-1])
     return model, said
 
 
-def _undone(model: "Model", kind: "Kind", numbers: list[int] | None) -> tuple["Model", list[str]]:
-    """The model without some corrections of a kind, None: without the last, and a line for each."""
+def _verdicts(model: "Model", said: list["Correction"]) -> list[str]:
+    """A line for each correction: what the model says of its picture now."""
     from sclvi.memory.correction import describe
 
+    inspections = model.inspect([correction.picture.name for correction in said])
+    return [
+        f"{describe(correction)}; now {now.verdict}: score {now.score:.3f}, threshold {now.threshold:.3f}"
+        for correction, now in zip(said, inspections, strict=True)
+    ]
+
+
+def _undone(model: "Model", kind: "Kind", numbers: list[int] | None) -> tuple["Model", list["Correction"]]:
+    """The model without some corrections of a kind, None: without the last, and these."""
     known = {correction.number: correction for correction in model.corrections if correction.kind == kind}
     if not known:
         raise SclviError(f"nothing was {kind}, nothing to undo")
@@ -570,7 +580,23 @@ def _undone(model: "Model", kind: "Kind", numbers: list[int] | None) -> tuple["M
         if number not in known:
             raise SclviError(f"nothing {kind} has number {number}; see --list")
         model = model.undo(number)
-    return model, [f"undone: {describe(known[number])}" for number in numbers]
+    return model, [known[number] for number in numbers]
+
+
+def _load(path: Path) -> "Model":
+    """Read a model. Its file is read while torch is being imported, which takes about as long."""
+    import gc
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sclvi.tensor_file import read_tensors
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_tensors, path)
+        gc.disable()  # it would look through all that torch makes, in vain, several times
+        from sclvi.model_file import load
+
+        gc.enable()
+        return load(reading.result())
 
 
 def _size_options(size: str | None) -> dict[str, object]:

@@ -2,18 +2,13 @@
 
 import hashlib
 import json
-import struct
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
@@ -27,7 +22,6 @@ from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import empty_inspecting_encoder
 from sclvi.errors import SclviError
-from sclvi.files import write_atomically
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.codespace import CodeSpace
 from sclvi.memory.correction import Correction
@@ -39,9 +33,9 @@ from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
+from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 6
-Arrays = dict[str, NDArray[Any]]
+FORMAT_VERSION = 7
 
 
 def fingerprint_of(
@@ -53,8 +47,10 @@ def fingerprint_of(
     regions: Regions,
 ) -> str:
     """Sixteen hexadecimal digits that change with anything but corrections that changes a score or a verdict."""
+    arrays = {**_arrays(inspector, alignment, levels, light), **_region_arrays(regions)}
     content = _digest(
-        {**_arrays(inspector, alignment, levels, light), **_region_arrays(regions)},
+        arrays,
+        sums_of(arrays, _known_sums(inspector)),
         {
             "calibration": asdict(calibration),
             "settings": _settings_json(inspector),
@@ -67,7 +63,7 @@ def fingerprint_of(
 def corrected_fingerprint(uncorrected: str, inspector: Inspector) -> str:
     """That of the model with what people corrected, from that of the model without; the same where there is nothing."""
     arrays = _correction_arrays(inspector)
-    return _digest(arrays, {"uncorrected": uncorrected})[:16] if arrays else uncorrected
+    return _digest(arrays, sums_of(arrays), {"uncorrected": uncorrected})[:16] if arrays else uncorrected
 
 
 def save(model: Model, path: Path) -> None:
@@ -111,47 +107,42 @@ def save(model: Model, path: Path) -> None:
         "corrections": [_correction_json(correction) for correction in model.corrections],
         "metadata": model.metadata,
     }
-    header = {"sclvi": json.dumps(content, sort_keys=True), "sha256": _digest(arrays, content)}
-    write_atomically(path, save_arrays(arrays, header))
+    digest = _digest(arrays, sums_of(arrays, _known_sums(model.inspector)), content)
+    write_arrays(path, arrays, {"sclvi": json.dumps(content, sort_keys=True), "sha256": digest})
 
 
-def load(path: str | Path) -> Model:
+def load(source: str | Path | TensorFile) -> Model:
     """Read a model.
+
+    Args:
+        source: its path, or what was read of it.
 
     Raises:
         SclviError: missing, not a model, of another version, truncated or altered.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SclviError(f"{path}: cannot be read ({error.strerror})") from None
-    content, digest = _read_header(path, data)
+    file = source if isinstance(source, TensorFile) else read_tensors(Path(source))
+    content, digest = _content_of(file)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise SclviError(
-            f"{path}: model format {version}, this sclvi reads format {FORMAT_VERSION}; train it again or use the "
+            f"{file.path}: model format {version}, this sclvi reads format {FORMAT_VERSION}; train it again or use the "
             "sclvi that wrote it"
         )
+    if _digest(file.arrays, file.sums, content) != digest:
+        raise SclviError(f"{file.path}: altered since it was written (checksum differs)")
     try:
-        arrays: Arrays = load_arrays(data)
-    except SafetensorError:
-        raise SclviError(f"{path}: truncated or damaged model file") from None
-    del data  # as large as the memory itself
-    if _digest(arrays, content) != digest:
-        raise SclviError(f"{path}: altered since it was written (checksum differs)")
-    try:
-        return _build(arrays, content)
+        return _build(file, content)
     except (KeyError, TypeError, ValueError, RuntimeError, ValidationError) as error:
-        raise SclviError(f"{path}: damaged model file ({type(error).__name__})") from None
+        raise SclviError(f"{file.path}: damaged model file ({type(error).__name__})") from None
 
 
-def _build(arrays: Arrays, content: dict[str, Any]) -> Model:
+def _build(file: TensorFile, content: dict[str, Any]) -> Model:
+    arrays = file.arrays
     settings = Settings(**content["settings"])
     encoder = empty_inspecting_encoder(settings.encoder, content["channels"])
     encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
     encoder = to_device(encoder, pick_device())
-    memories = tuple(_build_memory(arrays, number, known) for number, known in enumerate(content["memories"]))
+    memories = tuple(_build_memory(file, number, known) for number, known in enumerate(content["memories"]))
     surface = _build_surface(arrays, encoder, settings)
     calibration = _build_calibration(content["calibration"])
     pictures, corrections = _build_pictures(arrays, content)
@@ -297,12 +288,12 @@ def _region_arrays(regions: Regions) -> Arrays:
     }
 
 
-def _build_memory(arrays: Arrays, number: int, known: dict[str, Any]) -> ScaleMemory:
-    """Takes the index out of `arrays`, so that it is not held twice."""
+def _build_memory(file: TensorFile, number: int, known: dict[str, Any]) -> ScaleMemory:
+    arrays, index = file.arrays, f"memory{number}.index"
     space = None
     if known["length"] is not None:
         space = CodeSpace(torch.from_numpy(arrays[f"memory{number}.centre"]), known["length"])
-    bank = MemoryBank.from_bytes(arrays.pop(f"memory{number}.index"), arrays[f"memory{number}.origins"])
+    bank = MemoryBank.from_bytes(arrays[index], arrays[f"memory{number}.origins"], file.sums[index])
     grid = (known["grid"][0], known["grid"][1])
     return ScaleMemory(known["patch"], known["stride"], space, bank, grid, known["nearness"])
 
@@ -344,6 +335,12 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     return arrays
 
 
+def _known_sums(inspector: Inspector) -> dict[str, str]:
+    """Of the arrays that are nearly all of a file, where they were read from one."""
+    sums = {f"memory{number}.index": memory.bank.sum for number, memory in enumerate(inspector.memories)}
+    return {name: known for name, known in sums.items() if known is not None}
+
+
 def _correction_arrays(inspector: Inspector) -> Arrays:
     arrays: Arrays = {}
     for number, memory in enumerate(inspector.memories):
@@ -358,22 +355,17 @@ def _settings_json(inspector: Inspector) -> dict[str, Any]:
     return inspector.settings.model_dump(mode="json")
 
 
-def _digest(arrays: Arrays, content: dict[str, Any]) -> str:
+def _digest(arrays: Arrays, sums: dict[str, str], content: dict[str, Any]) -> str:
     """SHA-256 over everything the file says; floats survive JSON exactly, so a read file gives the written digest."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.data)
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} {sums[name]}".encode())
     return digest.hexdigest()
 
 
-def _read_header(path: Path, data: bytes) -> tuple[dict[str, Any], str]:
-    """Our content and its digest from the safetensors header, before the tensors are looked at."""
+def _content_of(file: TensorFile) -> tuple[dict[str, Any], str]:
+    """Our content and its digest."""
     try:
-        (length,) = struct.unpack("<Q", data[:8])
-        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        content = json.loads(metadata["sclvi"])
-        return dict(content), str(metadata["sha256"])
-    except (struct.error, ValueError, KeyError, TypeError):
-        raise SclviError(f"{path}: not an sclvi model, or a truncated one") from None
+        return dict(json.loads(file.metadata["sclvi"])), str(file.metadata["sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise SclviError(f"{file.path}: not an sclvi model, or a truncated one") from None

@@ -37,10 +37,19 @@ class MemoryBank:
     approximate.
     """
 
-    def __init__(self, index: Index, origins: NDArray[np.int32 | np.int64]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        origins: NDArray[np.int32 | np.int64],
+        data: NDArray[np.uint8] | None = None,
+        sum_: str | None = None,
+    ) -> None:
+        """`data`: what `to_bytes` gave, if the index was read from it and looks into it; `sum_`: its SHA-256."""
         if isinstance(index, faiss.IndexIVF):
             index.make_direct_map()  # item -> place in its list, to read codes back
         self._index = index
+        self._data = data
+        self.sum = sum_  # of what `to_bytes` gives; None: not known
         self.origins = origins
 
     @classmethod
@@ -109,11 +118,15 @@ class MemoryBank:
         return faiss.SearchParameters(sel=selector)
 
     def to_bytes(self) -> NDArray[np.uint8]:
-        return np.asarray(faiss.serialize_index(self._index))
+        return np.asarray(faiss.serialize_index(self._index)) if self._data is None else self._data
 
     @classmethod
-    def from_bytes(cls, data: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64]) -> "MemoryBank":
-        return cls(faiss.deserialize_index(data), origins)
+    def from_bytes(
+        cls, data: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64], sum_: str | None = None
+    ) -> "MemoryBank":
+        """Read what `to_bytes` gave; the codes are not copied but searched where they lie."""
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), data.nbytes)
+        return cls(faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC), origins, data, sum_)
 
 
 def items_within(budget_mib: float) -> int:
