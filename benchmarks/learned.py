@@ -5,8 +5,8 @@ threshold that they set:
 
 Two encoders learn from one half each of a few good pictures; the memory of either holds all of them. Every picture is
 scored as if it were new by both. `effect` is how much higher the logarithm of the score is where the encoder learned
-from the picture, in deviations of the pictures' scores (below 0: lower), `standard_error` that of it. A row for each
-category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
+from the picture, in deviations of the pictures' scores (below 0: lower), `uncertainty` its standard error. A row for
+each category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[
         "images": count,
         "steps": settings.steps,
         "effect": rounded(float(np.mean(effects)), 4),
-        "standard_error": rounded(float(np.sqrt(np.sum(np.square(errors)))) / draws, 4),
+        "uncertainty": rounded(float(np.sqrt(np.sum(np.square(errors)))) / draws, 4),
         "draws": draws,
         "short_side": settings.short_side,
         "settings": settings.fingerprint(),

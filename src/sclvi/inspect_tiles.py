@@ -74,6 +74,7 @@ def _inspect(model: "Model", good: TileNumbers, name: str, picture: Picture) -> 
         milliseconds=(time.perf_counter() - started) * 1e3,
         appearance=appearance,
         p_value=p_value(score, model.calibration.scores),
+        promised_rate=model.calibration.threshold.promised_rate,
     )
 
 

@@ -252,6 +252,7 @@ class Model:
                     milliseconds=milliseconds,
                     appearance=loaded.appearance,
                     p_value=p_value(scores[index], self.calibration.scores),
+                    promised_rate=self.calibration.threshold.promised_rate,
                 ),
                 loaded.picture,
             )

@@ -64,6 +64,7 @@ class Inspection:
     milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
     appearance: Appearance = field(repr=False, compare=False)  # what `find_drift` watches beside the score
     p_value: float  # share of good parts that score as high, as far as the calibration can tell; see `p_value`
+    promised_rate: float  # of good parts, at most so many are rejected, which are those that show any defect
 
     @property
     def verdict(self) -> Verdict:

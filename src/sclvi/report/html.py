@@ -86,6 +86,7 @@ def render_report(
         comparison_size=(2 * SIDE + GAP, SIDE),
         model=model,
         threshold=threshold,
+        promised_rate=worst_first[0]["promised_rate"] if worst_first else None,
         plot=_plot(worst_first, threshold),
         shown=shown_channels(max((record.get("channels", 1) for record in records), default=1)),
         few=_FEW_DEFECTS,

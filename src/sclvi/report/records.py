@@ -74,6 +74,7 @@ class Record(TypedDict):
     rules: RulesRecord | None
     score: float | None
     p_value: float  # see `Inspection`
+    promised_rate: float  # likewise
     threshold: float | None
     pixel_threshold: float | None
     size: SizeRecord
@@ -125,6 +126,7 @@ def to_record(inspection: Inspection) -> Record:
         "rules": None,
         "score": _finite(inspection.score),
         "p_value": inspection.p_value,
+        "promised_rate": inspection.promised_rate,
         "threshold": _finite(inspection.threshold),
         "pixel_threshold": _finite(inspection.pixel_threshold),
         "size": {"width": int(width), "height": int(height)},
