@@ -82,7 +82,7 @@ def test_a_model_keeps_its_thumbnails_within_the_budget(tmp_path):
 
 def inspection_with(reasons, size):
     defects = tuple(Defect(Box(0, 0, 9, 9), 40, 2.5, 1.7, 2.5, reason) for reason in reasons)
-    return Inspection("a.png", size, 3.0, 1.0, 1.0, defects, np.zeros((8, 8), np.float32), "m", 1.0, {}, 0.05)
+    return Inspection("a.png", size, 3.0, 1.0, 1.0, defects, np.zeros((8, 8), np.float32), "m", 1.0, {}, 0.05, 0.01)
 
 
 def halves(comparison):

@@ -48,6 +48,7 @@ def inspection_of(image: Path | str = "a.png", size: tuple[int, int] = (60, 80),
         12.5,
         {"level": 0.4},
         0.05,
+        0.01,
     )
     return replace(inspection, **changes)
 
