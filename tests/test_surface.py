@@ -19,15 +19,16 @@ def pictures(count, size=(96, 128), seed=0):
 
 
 def test_a_changed_spot_is_found_where_it_is_and_nowhere_else(encoder):
-    surface = see_surface(encoder, pictures(20), silent).surface()
-    good = pictures(1, seed=1)
+    size = (192, 256)
+    surface = see_surface(encoder, pictures(20, size), silent).surface()
+    good = pictures(1, size, seed=1)
     changed = good.clone()
-    changed[:, :, 40:52, 60:72] += 2
+    changed[:, :, 80:92, 120:132] += 2
     difference = (surface.pixels(changed) - surface.pixels(good))[0]
     row, column = divmod(difference.argmax().item(), difference.shape[1])
-    assert 36 <= row < 56 and 56 <= column < 76
+    assert 76 <= row < 96 and 116 <= column < 136
     far = difference.clone()
-    far[40 - 24 : 52 + 24, 60 - 24 : 72 + 24] = 0  # a response at quarter resolution has seen 24 px
+    far[80 - 56 : 92 + 56, 120 - 56 : 132 + 56] = 0  # a line's filter sees 44 px each way, and its window 8 px
     assert far.abs().max() == 0
     assert difference.max() > 0.5
 
@@ -70,3 +71,20 @@ def test_the_outermost_pixels_of_any_size_are_seen(encoder, size):
         changed = good.clone()
         changed[edge] += 5
         assert (surface.pixels(changed)[edge] > before[edge] + 0.5).float().mean() > 0.9
+
+
+def test_a_line_fainter_than_the_grain_is_found_along_its_length(encoder):
+    """Each of its pixels lies within the deviation of the grain; a block of so many pixels would be hidden too."""
+    surface = see_surface(encoder, pictures(40), silent).surface()
+    good = pictures(6, seed=1)
+    rows, columns = torch.arange(30, 66), torch.arange(40, 76)
+    lined = good.clone()
+    lined[:, :, rows, columns] += 0.2
+    lined[:, :, rows + 1, columns] += 0.2
+    gained = (surface.pixels(lined) - surface.pixels(good))[:, rows, columns].mean()
+    shuffled = good.clone()
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(2):
+        shuffled[:, :, rows, columns[torch.randperm(36, generator=generator)]] += 0.2
+    scattered = (surface.pixels(shuffled) - surface.pixels(good))[:, 30:66, 40:76].mean()
+    assert gained > 0.1 and gained > 3 * scattered

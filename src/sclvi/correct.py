@@ -199,8 +199,11 @@ def _exemplars(inspector: Inspector, region: _Region, wanted: Sequence[Mask], nu
 
 
 def _responses(surface: Surface, region: _Region, above: float, number: int) -> list[Exemplars | None]:
-    """Per resolution, the unusual responses of the region; None: there are none."""
-    exemplars = []
+    """Per level, the unusual responses of the region; None: there are none, as where all levels together are usual."""
+    exemplars: list[Exemplars | None] = []
+    whole = (surface.pixels(region.prepared)[0] > above).numpy()
+    if not any((whole & mask).any() for mask in region.masks):
+        return [None] * len(surface.levels)
     for seen, distances in surface.judge(region.prepared):
         grid = (distances.shape[1], distances.shape[2])
         inside = patches_inside(region.masks, seen.extent, seen.stride, grid)

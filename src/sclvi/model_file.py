@@ -28,7 +28,7 @@ from sclvi.memory.correction import Correction
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of
 from sclvi.memory.gaussian import Gaussian
 from sclvi.memory.scale import ScaleMemory
-from sclvi.memory.surface import REDUCTIONS, Surface
+from sclvi.memory.surface import LEVELS, Surface
 from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
@@ -301,7 +301,7 @@ def _build_memory(file: TensorFile, number: int, known: dict[str, Any]) -> Scale
 def _build_surface(arrays: Arrays, encoder: Encoder, settings: Settings) -> Surface | None:
     if not (settings.surface and isinstance(encoder, DenseEncoder)):
         return None
-    return Surface(encoder.first_layer(), tuple(_build_gaussian(arrays, number) for number in range(len(REDUCTIONS))))
+    return Surface(encoder.first_layer(), tuple(_build_gaussian(arrays, number) for number in range(LEVELS)))
 
 
 def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:

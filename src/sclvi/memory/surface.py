@@ -1,7 +1,8 @@
-"""The surface: what the first layer of the encoder answers at each place of good pictures, at three resolutions.
+"""The surface: what the first layer of the encoder, at three resolutions, and filters for lines answer at each place.
 
 Codes of 32-px patches see shape; a hairline in grain or a wrong shade hardly moves them. The first layer sees these,
-and a Gaussian for each place says what is usual there. Half and quarter resolution see wider faults.
+and a Gaussian for each place says what is usual there. Half and quarter resolution see wider faults, and a line that is
+fainter than the grain is seen by what adds up along it.
 """
 
 import math
@@ -18,18 +19,22 @@ from sclvi.data.images import Images, batch_length, in_batches
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.memory.exemplars import Taught
 from sclvi.memory.gaussian import Gaussian, Moments
+from sclvi.memory.lines import line_strengths
 from sclvi.progress import Progress, track
 from sclvi.scoring.mahalanobis import mahalanobis
 from sclvi.scoring.pixels import pixel_map
 
-REDUCTIONS = (1, 2, 4)
+_REDUCTIONS = (1, 2, 4)  # of the first layer
+_LINES_REDUCTIONS = (2, 4)  # full resolution adds little on the pictures at hand, and costs four times as much
+LEVELS = len(_REDUCTIONS) + len(_LINES_REDUCTIONS)
 _KERNEL, _STEP = 4, 2  # px, of the first layer
-_MOST_PLACES = 128 * 128  # at one resolution: the covariance of a place takes 8 KiB while it is learned
+_LINES_STEP = 4  # px; each answer is the strongest in a window of twice that
+_MOST_PLACES = 128 * 128  # at one level: the covariance of a place takes 8 KiB while it is learned
 
 
 @dataclass(frozen=True)
 class Answers:
-    """First-layer responses at one resolution."""
+    """Of one level: the first layer's at one resolution, or the strengths of lines."""
 
     responses: Tensor  # B x h x w x K float
     extent: int  # px of the picture that one response has seen
@@ -38,14 +43,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Surface:
-    """What is usual at each place, one Gaussian per resolution."""
+    """What is usual at each place, one Gaussian per level."""
 
     filters: nn.Module  # the first layer, see `DenseEncoder.first_layer`
     levels: tuple[Gaussian, ...]
-    taught: tuple[Taught | None, ...] = (None,) * len(REDUCTIONS)  # of responses, per resolution
+    taught: tuple[Taught | None, ...] = (None,) * LEVELS  # of responses, per level
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Root mean square, over the resolutions, of the distance at each pixel; about 1 on good pictures.
+        """Root mean square, over the levels, of the distance at each pixel; about 1 on good pictures.
 
         B x C x H x W float, prepared by `Light` -> B x H x W float >= 0.
         """
@@ -56,7 +61,7 @@ class Surface:
         return torch.stack(squares).mean(0).sqrt().cpu()
 
     def judge(self, images: Tensor) -> list[tuple[Answers, Tensor]]:
-        """Per resolution, the responses and their distances, B x h x w float; images as of `pixels`."""
+        """Per level, the responses and their distances, B x h x w float; images as of `pixels`."""
         judged = []
         for level, taught, seen in zip(self.levels, self.taught, _answers(self.filters, images), strict=True):
             distances = level.distances(seen.responses)
@@ -100,20 +105,40 @@ def see_surface(encoder: DenseEncoder, images: Images, progress: Progress) -> Su
 
 
 def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:
-    """Of B x C x H x W float pictures, at each resolution, on the device of the filters."""
+    """Of B x C x H x W float pictures, level by level, on the device of the filters."""
     images = images.to(next(filters.parameters()).device)
+    # cuDNN would round the inputs to ten bits, and differently for one picture and for eight
+    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        for reduction in _REDUCTIONS:
+            yield _first_layer(filters, images, reduction)
+        for reduction in _LINES_REDUCTIONS:
+            yield _lines(images, reduction)
+
+
+def _first_layer(filters: nn.Module, images: Tensor, reduction: int) -> Answers:
+    pooled = max(2, _times_too_many(images, reduction * _STEP))
+    extent, stride = reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled
+    responses = filters(F.avg_pool2d(_padded(images, extent, stride), reduction))
+    return Answers(F.avg_pool2d(responses, pooled).permute(0, 2, 3, 1), extent, stride)
+
+
+def _lines(images: Tensor, reduction: int) -> Answers:
+    stride = _LINES_STEP * _times_too_many(images, _LINES_STEP)
+    strengths = line_strengths(F.avg_pool2d(_padded(images, 2 * stride, stride), reduction))
+    windows = F.max_pool2d(strengths, 2 * stride // reduction, stride // reduction)
+    return Answers(windows.permute(0, 2, 3, 1), 2 * stride, stride)
+
+
+def _times_too_many(images: Tensor, stride: int) -> int:
+    """How many times as far apart responses, `stride` px apart now, must lie for there to be no more than places."""
     height, width = images.shape[2:]
-    for reduction in REDUCTIONS:
-        responses = height * width / (reduction * _STEP) ** 2
-        pooled = max(2, math.ceil(math.sqrt(responses / _MOST_PLACES)))
-        extent, stride = reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled
-        # The last rows and columns are repeated until the last response has seen the picture's edge.
-        bottom, right = ((extent - side) % stride for side in (height, width))
-        padded = F.pad(images, (0, right, 0, bottom), mode="replicate")
-        # cuDNN would round the inputs to ten bits, and differently for one picture and for eight
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            pooled_responses = F.avg_pool2d(filters(F.avg_pool2d(padded, reduction)), pooled)
-        yield Answers(pooled_responses.permute(0, 2, 3, 1), extent, stride)
+    return max(1, math.ceil(math.sqrt(height * width / stride**2 / _MOST_PLACES)))
+
+
+def _padded(images: Tensor, extent: int, stride: int) -> Tensor:
+    """The last rows and columns are repeated until the last response has seen the picture's edge."""
+    bottom, right = ((extent - side) % stride for side in images.shape[2:])
+    return F.pad(images, (0, right, 0, bottom), mode="replicate")
 
 
 def _excuse(distances: Tensor, responses: Tensor, level: Gaussian, taught: Taught) -> Tensor:
