@@ -20,7 +20,7 @@ _FLAT_BELOW = 20_000  # items; an inverted file pays above
 _SAMPLE_PER_LIST = 40  # codes per inverted list that k-means sees
 _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the building time
 _PROBES = 4  # lists that are looked into: docs/performance.md
-_LINKS, _BEAM = 16, 16  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
+_LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
 
 
@@ -107,7 +107,9 @@ class MemoryBank:
             squared, items = self._index.search(queries, eta, params=parameters)
             return squared, items
         apart, lists = self._index.quantizer.search(queries, self._index.nprobe)
-        order = np.argsort(lists[:, 0], kind="stable")  # queries of one list follow each other: it is read once
+        order = np.arange(len(lists))  # neighbouring patches often look into the same lists
+        if len(lists) > self.lists:  # several queries a list follow each other: it is read once
+            order = np.argsort(lists[:, 0], kind="stable")
         queries, apart, lists = queries[order], apart[order], lists[order]
         squared, items = np.empty((len(order), eta), np.float32), np.empty((len(order), eta), np.int64)
         arrays = [faiss.swig_ptr(array) for array in (lists, apart, squared, items)]
@@ -119,9 +121,10 @@ class MemoryBank:
 
     def _codes(self, items: NDArray[np.int64]) -> Tensor:
         """Any shape of items -> that shape x D float32."""
-        words = np.arange(self._index.code_size // self._words.itemsize)
-        at = (self._places[items.ravel(), None] + words).ravel()
-        gathered = torch.from_numpy(self._words).index_select(0, torch.from_numpy(at))
+        length = self._index.code_size // self._words.itemsize
+        words = torch.from_numpy(self._words)
+        runs = words.as_strided((max(0, len(words) - length + 1), length), (1, 1))  # one from each word on
+        gathered = runs.index_select(0, torch.from_numpy(self._places[items.ravel()]))
         return gathered.view(torch.half).view(*items.shape, -1).float()
 
     def _parameters(self, without: tuple[int, int] | None) -> "faiss.SearchParameters | None":
@@ -211,9 +214,9 @@ def _blocks(index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:
             yield int(lists.get_codes(number)), faiss.rev_swig_ptr(lists.get_ids(number), count)
 
 
-def _places(index: Index, words: NDArray[Any]) -> NDArray[np.uint32]:
+def _places(index: Index, words: NDArray[Any]) -> NDArray[np.int32]:
     """N: the word at which the code of each item starts."""
-    places = np.empty(index.ntotal, np.uint32)  # up to 32 GiB of codes
+    places = np.empty(index.ntotal, np.int32)  # up to 16 GiB of codes
     step = index.code_size // words.itemsize
     for address, items in _blocks(index):
         places[items] = (address - words.ctypes.data) // words.itemsize + step * np.arange(len(items))
