@@ -158,7 +158,7 @@ def row(
 
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
-    """Seconds of a core and RAM over what grows, both axes logarithmic; the dotted line is linear growth from the first point."""
+    """Seconds of a core and RAM over what grows, both axes logarithmic; dotted: linear growth from the first point."""
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     labels = {"images": "pictures learned from", "items": "memory items, searched", "pixels": "megapixels inspected"}

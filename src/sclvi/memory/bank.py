@@ -74,6 +74,13 @@ class MemoryBank:
         return int(self._index.nlist) if isinstance(self._index, faiss.IndexIVF) else 0
 
     @property
+    def always_compared(self) -> int:
+        """How many codes every query is compared with: all items, or all centres of lists that no graph finds."""
+        if not self.lists:
+            return len(self)
+        return 0 if isinstance(faiss.downcast_index(self._index.quantizer), faiss.IndexHNSW) else self.lists
+
+    @property
     def mebibytes(self) -> float:
         return len(self) * _BYTES_PER_ITEM / 2**20
 
