@@ -99,7 +99,7 @@ class MemoryBank:
         items = np.where(found, items, 0)
         near = Neighbours(
             torch.from_numpy(squared).clamp_min_(0).sqrt_(),
-            self._codes(items),
+            self.codes_of(items),
             torch.from_numpy(self.origins[items]).long(),
         )
         if missing is not None:
@@ -126,8 +126,8 @@ class MemoryBank:
         back[order] = np.arange(len(order))
         return squared[back], items[back]
 
-    def _codes(self, items: NDArray[np.int64]) -> Tensor:
-        """Any shape of items -> that shape x D float32."""
+    def codes_of(self, items: NDArray[np.int64]) -> Tensor:
+        """The codes that are remembered; any shape of items, 0 to N - 1 -> that shape x D float32."""
         length = self._index.code_size // self._words.itemsize
         words = torch.from_numpy(self._words)
         runs = words.as_strided((max(0, len(words) - length + 1), length), (1, 1))  # one from each word on
