@@ -21,6 +21,7 @@ _SAMPLE_PER_LIST = 40  # codes per inverted list that k-means sees
 _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the building time
 _PROBES = 4  # lists that are looked into: docs/performance.md
 _LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
+_QUERIES_IN_PARALLEL = 3  # FAISS's default, 0, shares out queries only where it finds their lists itself
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
 
 
@@ -44,6 +45,8 @@ class MemoryBank:
     def __init__(self, written: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64]) -> None:
         self._written, self._words = _aligned(written)
         self._index = _read_in_place(self._written)
+        if self.lists:
+            self._index.parallel_mode = _QUERIES_IN_PARALLEL
         self._places = _places(self._index, self._words)
         self.origins = origins
 

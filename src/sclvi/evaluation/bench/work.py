@@ -37,7 +37,7 @@ from sclvi.settings import preset
 faiss: Any = _faiss
 Measured = dict[str, float]
 
-_REPEATS = 3
+_REPEATS = 7
 _CONVOLUTION, _PRODUCT = (8, 128, 64, 64), 2048  # batch, channels, height, width; side of the matrices
 
 
