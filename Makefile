@@ -2,7 +2,7 @@ VENV := .venv
 PIP_OPTIONS ?=
 PYTHON := $(VENV)/bin/python
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint bench peers clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,12 @@ lint: install
 bench: install
 	$(PYTHON) -m benchmarks.accuracy --data ../shared/data
 	$(PYTHON) -m benchmarks.tables
+
+# What `sclvi bench --against patchcore,padim,efficientad --peers-python .venv-peers/bin/python` runs. It needs torchvision,
+# which has no CPU build beside every torch: gigabytes of CUDA come along.
+peers:
+	python3.11 -m venv .venv-peers || python3 -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet $(PIP_OPTIONS) "torch<2.15" "torchvision<0.30" "anomalib==2.7.0"
 
 clean:
 	rm -rf $(VENV) build dist sclvi-demo

@@ -1,6 +1,7 @@
 """`sclvi bench` on tiny pictures, through real processes."""
 
 import csv
+import json
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from sclvi.cli import app
 from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
+from sclvi.evaluation.bench.run import _peer, _without_slower_batches
 from sclvi.evaluation.bench.work import _convolution_macs
 
 
@@ -29,15 +31,65 @@ def test_multiply_adds_are_those_of_the_definition():
     assert _convolution_macs(fold_batch_norm(DenseEncoder(3).eval()), images, (4, 4)) == pytest.approx(macs, rel=1e-9)
 
 
+def fake_python(folder, script):
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_peers_learn_once_and_are_measured_at_each_batch(tmp_path):
+    script = """cat "$2" >> "$(dirname "$0")/asked"; echo >> "$(dirname "$0")/asked"
+    echo '{"train_seconds": 2.04, "model_mib": 3, "note": "n", "images_per_second": 5, "peak_ram_mib": 7}'"""
+    python = fake_python(tmp_path, script)
+    rows = _peer("padim", (96, 64), ["a.png"], ["b.png"], tmp_path, python, 1)
+    asked = [json.loads(line) for line in (tmp_path / "asked").read_text().splitlines()]
+    assert [(one["kind"], one["pictures"], one.get("batch")) for one in asked] == [
+        ("learn", ["a.png"], None),
+        ("inspect", ["b.png"], 1),
+        ("inspect", ["b.png"], 8),
+    ]
+    assert all((one["method"], one["size"]) == ("padim", [96, 64]) for one in asked)
+    assert [(row["batch"], row["images_per_second"], row["train_seconds"], row["note"]) for row in rows] == [
+        (1, 5, 2.0, "n"),
+        (8, 5, 2.0, "n"),
+    ]
+
+
+def test_what_is_not_known_is_refused(tmp_path):
+    done = CliRunner().invoke(
+        app, ["bench", str(tmp_path), "--against", "padim,cflow", "--out", str(tmp_path / "a.csv")]
+    )
+    assert done.exit_code != 0
+    assert "'cflow' is none of" in " ".join(str(done.exception or done.output).split())
+
+
+def test_of_the_larger_batches_the_fastest_stays():
+    rows = [
+        {"method": method, "batch": batch, "images_per_second": speed}
+        for method, batch, speed in (("a", 1, 9), ("a", 4, 5), ("a", 8, 6), ("b", 8, 1), ("c", 1, None))
+    ]
+    assert [(row["method"], row["batch"]) for row in _without_slower_batches(rows)] == [
+        ("a", 1),
+        ("a", 8),
+        ("b", 8),
+        ("c", 1),
+    ]
+
+
 def test_rows_say_what_was_measured(tmp_path):
     write_category(tmp_path / "pins")
     out = tmp_path / "speed.csv"
-    options = ["--size", "96", "--threads", "1", "--patchwise", "0", "--quiet", "--out", str(out)]
+    peers = ["--peers-python", str(fake_python(tmp_path, "echo No module named anomalib >&2; exit 1"))]
+    options = [*peers, "--size", "96", "--threads", "1", "--against", "padim", "--quiet", "--out", str(out)]
     done = CliRunner().invoke(app, ["bench", str(tmp_path / "pins"), *options])
     assert done.exit_code == 0, done.output
     with out.open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["method"] for row in rows} == {"dense", "limit"}
+    assert {row["method"] for row in rows} - {"limit bf16"} == {"dense", "limit", "padim"}
+    missing = rows.pop()
+    assert missing["note"] == "measurement failed: No module named anomalib"
+    assert (missing["method"], missing["images_per_second"], missing["train_seconds"]) == ("padim", "", "")
     one = next(row for row in rows if (row["method"], row["batch"]) == ("dense", "1"))
     assert 0 < float(one["p50_ms"]) <= float(one["p99_ms"])
     assert 1000 / float(one["p99_ms"]) <= float(one["images_per_second"]) * 1.05

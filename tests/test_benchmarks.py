@@ -1,15 +1,18 @@
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from parts import write_category
 
-from benchmarks import gain, growth
+from benchmarks import gain, growth, search
 from benchmarks.ablation import LEARNING, SCORING, measure
 from benchmarks.calibration import Judged, judge_splits
 from benchmarks.few_shot import draw_pictures, plot
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
+from sclvi.memory.bank import MemoryBank
 from sclvi.settings import Settings
 
 QUICK = {"steps": 0, "short_side": 128}
@@ -119,3 +122,22 @@ def test_gain_is_the_mean_over_seeds_less_the_baselines_and_the_mean_over_catego
     assert [one["pixel_auroc_gain"] for one in found] == pytest.approx([0.3, -0.1, 0.1])
     assert [one["minutes"] for one in found] == pytest.approx([2, 2, 2])
     assert found[-1]["baseline_minutes"] == pytest.approx(2)
+
+
+def test_a_coreset_always_takes_the_code_farthest_from_those_it_has():
+    codes = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    chosen = search.farthest_first(codes, 12).tolist()
+    distances = torch.cdist(codes, codes)
+    for count in range(1, 12):
+        assert chosen[count] == int(distances[:, chosen[:count]].amin(1).argmax())
+
+
+def test_every_way_to_search_finds_most_of_the_true_neighbours():
+    codes = torch.randn(21_000, 16, generator=torch.Generator().manual_seed(0))
+    bank = MemoryBank.build(codes, torch.arange(len(codes)), seed=0)
+    queries = codes[::700]
+    wanted = torch.cdist(queries, codes).argsort(1)[:, :5]
+    for make, least in ((search.Exact, 0.999), (search._graph, 0.9), (partial(search.with_probes, probes=40), 0.7)):
+        found = make(bank).search(queries, 5)
+        assert (found.origins[:, :, None] == wanted[:, None]).any(2).float().mean() >= least
+        assert found.codes == pytest.approx(codes[found.origins], abs=1e-2)

@@ -391,9 +391,14 @@ def bench(
     size: Annotated[int, typer.Option(help="Short side that is worked at, px.")] = 256,
     threads: Annotated[int | None, typer.Option(help="[one for each core]")] = None,
     train_images: Annotated[int, typer.Option(help="Pictures to learn from, where they are made up.")] = 100,
-    patchwise: Annotated[
-        int, typer.Option(help="Pictures inspected by the paper's encoder for comparison, minutes each; 0: none.")
-    ] = 1,
+    against: Annotated[
+        str,
+        typer.Option(
+            help="patchwise (the paper's encoder), patchcore, padim, efficientad (anomalib's), separated by commas; "
+            "'': nothing."
+        ),
+    ] = "patchwise",
+    peers_python: Annotated[Path | None, typer.Option(help="A Python that has anomalib, see `make peers`.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure training and inspection on this machine: pictures a second, latency, memory, distance from the limit."""
@@ -408,7 +413,8 @@ def bench(
             size=size,
             threads=threads,
             train_images=train_images,
-            patchwise=patchwise,
+            against=[name for name in against.split(",") if name],
+            peers_python=peers_python,
             progress=progress,
         )
     if not quiet:

@@ -1,6 +1,7 @@
 """The memory (section 3.3): the codes of all good patches, searched through FAISS, each with where it came from."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,11 +15,14 @@ faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones l
 Index = Any  # any FAISS index
 Search = Literal["inverted", "exact"]
 
-_BYTES_PER_ITEM = 2 * 64 + 8 + 8 + 4  # half-precision code, FAISS id, place in its list, origin
+_BYTES_PER_ITEM = 2 * 64 + 8 + 4 + 4  # half-precision code, FAISS id, where its code lies, origin
 _FLAT_BELOW = 20_000  # items; an inverted file pays above
 _SAMPLE_PER_LIST = 40  # codes per inverted list that k-means sees
 _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the building time
 _PROBES = 4  # lists that are looked into: docs/performance.md
+_LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
+_QUERIES_IN_PARALLEL = 3  # FAISS's default, 0, shares out queries only where it finds their lists itself
+_WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
 
 
 @dataclass(frozen=True)
@@ -33,23 +37,21 @@ class Neighbours:
 class MemoryBank:
     """Codes in half precision inside one FAISS index, which is the only copy.
 
-    Distances are those to the half-precision codes, exact but for that rounding; only which lists are looked into is
-    approximate.
+    The index is looked at where it was written (`to_bytes`), so that the codes of what is found can be gathered from
+    there at once. Distances are those to the half-precision codes, exact but for that rounding; only which lists are
+    looked into is approximate.
     """
 
     def __init__(
-        self,
-        index: Index,
-        origins: NDArray[np.int32 | np.int64],
-        data: NDArray[np.uint8] | None = None,
-        sum_: str | None = None,
+        self, written: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64], sum_: str | None = None
     ) -> None:
-        """`data`: what `to_bytes` gave, if the index was read from it and looks into it; `sum_`: its SHA-256."""
-        if isinstance(index, faiss.IndexIVF):
-            index.make_direct_map()  # item -> place in its list, to read codes back
-        self._index = index
-        self._data = data
-        self.sum = sum_  # of what `to_bytes` gives; None: not known
+        """`written`: what `to_bytes` gave; `sum_`: its SHA-256, where it is known."""
+        self.sum = sum_
+        self._written, self._words = _aligned(written)
+        self._index = _read_in_place(self._written)
+        if self.lists:
+            self._index.parallel_mode = _QUERIES_IN_PARALLEL
+        self._places = _places(self._index, self._words)
         self.origins = origins
 
     @classmethod
@@ -59,21 +61,16 @@ class MemoryBank:
         if search == "exact" or len(codes) < _FLAT_BELOW:
             index = faiss.IndexScalarQuantizer(length, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2)
         else:
-            lists = 2 ** round(math.log2(4 * math.sqrt(len(codes))))
+            centres = _find_centres(codes, 2 ** round(math.log2(4 * math.sqrt(len(codes)))), seed)
             index = faiss.IndexIVFScalarQuantizer(
-                faiss.IndexFlatL2(length), length, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2, False
+                centres, length, centres.ntotal, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2, False
             )
-            index.cp.seed = seed + 1
-            index.cp.niter = _ROUNDS
-            index.cp.min_points_per_centroid = 1  # or FAISS warns on the console of memories just above _FLAT_BELOW
             index.nprobe = _PROBES
-            generator = torch.Generator().manual_seed(seed)
-            sample = torch.randperm(len(codes), generator=generator)[: lists * _SAMPLE_PER_LIST]
-            index.train(codes[sample].float().numpy())
+            index.train(codes[:1].float().numpy())  # nothing is left to learn
         for start in range(0, len(codes), 65536):
             index.add(codes[start : start + 65536].float().numpy())
         wide = len(origins) > 0 and int(origins.max()) > np.iinfo(np.int32).max  # some two hundred pictures of 100 Mpx
-        return cls(index, origins.to(torch.int64 if wide else torch.int32).numpy())
+        return cls(_write(index), origins.to(torch.int64 if wide else torch.int32).numpy())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -82,6 +79,13 @@ class MemoryBank:
     def lists(self) -> int:
         """How many inverted lists it is kept in; 0: every query looks at every item."""
         return int(self._index.nlist) if isinstance(self._index, faiss.IndexIVF) else 0
+
+    @property
+    def always_compared(self) -> int:
+        """How many codes every query is compared with: all items, or all centres of lists that no graph finds."""
+        if not self.lists:
+            return len(self)
+        return 0 if isinstance(faiss.downcast_index(self._index.quantizer), faiss.IndexHNSW) else self.lists
 
     @property
     def mebibytes(self) -> float:
@@ -95,17 +99,47 @@ class MemoryBank:
             eta: how many.
             without: half-open range of origins that are not looked at (a picture must not find itself).
         """
-        squared, items = self._index.search(queries.numpy(), eta, params=self._parameters(without))
-        found = torch.from_numpy(items) >= 0
-        items = np.maximum(items, 0)
-        codes = torch.from_numpy(self._index.reconstruct_batch(items.ravel())).view(*items.shape, -1)
-        distances = torch.from_numpy(squared).clamp_min(0).sqrt()
-        origins = torch.from_numpy(self.origins[items]).long()
-        return Neighbours(
-            torch.where(found, distances, torch.inf),
-            torch.where(found[..., None], codes, 0.0),
-            torch.where(found, origins, -1),
+        rows = np.ascontiguousarray(queries.numpy(), np.float32)
+        squared, items = self._nearest(rows, eta, self._parameters(without))
+        found = items >= 0
+        missing = None if found.all() else torch.from_numpy(~found)
+        items = np.where(found, items, 0)
+        near = Neighbours(
+            torch.from_numpy(squared).clamp_min_(0).sqrt_(),
+            self.codes_of(items),
+            torch.from_numpy(self.origins[items]).long(),
         )
+        if missing is not None:
+            near.distances[missing], near.codes[missing], near.origins[missing] = torch.inf, 0.0, -1
+        return near
+
+    def _nearest(
+        self, queries: NDArray[np.float32], eta: int, parameters: "faiss.SearchParameters | None"
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Squared distances and items, Q x eta each; item -1: missing."""
+        if not isinstance(self._index, faiss.IndexIVF):
+            squared, items = self._index.search(queries, eta, params=parameters)
+            return squared, items
+        apart, lists = self._index.quantizer.search(queries, self._index.nprobe)
+        order = np.arange(len(lists))  # neighbouring patches often look into the same lists
+        if len(lists) > self.lists:  # several queries a list follow each other: it is read once
+            order = np.argsort(lists[:, 0], kind="stable")
+        queries, apart, lists = queries[order], apart[order], lists[order]
+        squared, items = np.empty((len(order), eta), np.float32), np.empty((len(order), eta), np.int64)
+        arrays = [faiss.swig_ptr(array) for array in (lists, apart, squared, items)]
+        # FAISS's Python form of this takes no parameters
+        self._index.search_preassigned_c(len(order), faiss.swig_ptr(queries), eta, *arrays, False, parameters)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return squared[back], items[back]
+
+    def codes_of(self, items: NDArray[np.int64]) -> Tensor:
+        """The codes that are remembered; any shape of items, 0 to N - 1 -> that shape x D float32."""
+        length = self._index.code_size // self._words.itemsize
+        words = torch.from_numpy(self._words)
+        runs = words.as_strided((max(0, len(words) - length + 1), length), (1, 1))  # one from each word on
+        gathered = runs.index_select(0, torch.from_numpy(self._places[items.ravel()]))
+        return gathered.view(torch.half).view(*items.shape, -1).float()
 
     def _parameters(self, without: tuple[int, int] | None) -> "faiss.SearchParameters | None":
         if without is None:
@@ -118,15 +152,93 @@ class MemoryBank:
         return faiss.SearchParameters(sel=selector)
 
     def to_bytes(self) -> NDArray[np.uint8]:
-        return np.asarray(faiss.serialize_index(self._index)) if self._data is None else self._data
+        return self._written
 
     @classmethod
     def from_bytes(
         cls, data: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64], sum_: str | None = None
     ) -> "MemoryBank":
-        """Read what `to_bytes` gave; the codes are not copied but searched where they lie."""
-        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), data.nbytes)
-        return cls(faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC), origins, data, sum_)
+        """Read what `to_bytes` gave; the codes are searched where they lie, if that suits the machine's words."""
+        return cls(data, origins, sum_)
+
+
+def _find_centres(codes: Tensor, count: int, seed: int) -> Index:
+    """The centres of the inverted lists, in a graph (HNSW): the nearest are found with few comparisons."""
+    length = codes.shape[1]
+    clustering = faiss.Clustering(length, count)
+    clustering.seed = seed + 1
+    clustering.niter = _ROUNDS
+    clustering.min_points_per_centroid = 1  # or FAISS warns on the console of memories just above _FLAT_BELOW
+    generator = torch.Generator().manual_seed(seed)
+    sample = torch.randperm(len(codes), generator=generator)[: count * _SAMPLE_PER_LIST]
+    clustering.train(codes[sample].float().numpy(), faiss.IndexFlatL2(length))
+    graph = faiss.IndexHNSWFlat(length, _LINKS)
+    graph.hnsw.efSearch = _BEAM
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # with more, links depend on who comes first, and the model on more than its seed
+    graph.add(faiss.vector_to_array(clustering.centroids).reshape(count, length))
+    faiss.omp_set_num_threads(threads)
+    return graph
+
+
+def _write(index: Index) -> NDArray[np.uint8]:
+    """The index as FAISS writes it; FAISS's own way to an array holds it three times."""
+    length = 0
+
+    def measure(chunk: bytes) -> None:
+        nonlocal length
+        length += len(chunk)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(measure))
+    written, end = np.empty(length, np.uint8), 0
+
+    def copy(chunk: bytes) -> None:
+        nonlocal end
+        written[end : end + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        end += len(chunk)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(copy))
+    return written
+
+
+def _read_in_place(written: NDArray[np.uint8]) -> Index:
+    """The index over these bytes, which must outlive it."""
+    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(written), len(written)))
+
+
+def _aligned(written: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """The bytes, codes at whole words of the machine, copied if need be; and the words from the first that may be code."""
+    index = _read_in_place(written)
+    word = math.gcd(index.code_size, max(_WORDS))
+    first = next((address for address, _ in _blocks(index)), written.ctypes.data) - written.ctypes.data
+    if (written.ctypes.data + first) % word:
+        room = np.empty(len(written) + word, np.uint8)
+        skipped = -(room.ctypes.data + first) % word
+        room[skipped : skipped + len(written)] = written
+        written = room[skipped : skipped + len(written)]
+    words = written[first % word :]
+    return written, words[: len(words) // word * word].view(_WORDS[word])
+
+
+def _blocks(index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Of each run of codes that lie one after the other: the address of the first, and the items."""
+    if not isinstance(index, faiss.IndexIVF):
+        if index.ntotal:
+            yield int(index.codes.data()), np.arange(index.ntotal)
+        return
+    lists = index.invlists
+    for number in range(index.nlist):
+        if count := lists.list_size(number):
+            yield int(lists.get_codes(number)), faiss.rev_swig_ptr(lists.get_ids(number), count)
+
+
+def _places(index: Index, words: NDArray[Any]) -> NDArray[np.int32]:
+    """N: the word at which the code of each item starts."""
+    places = np.empty(index.ntotal, np.int32)  # up to 16 GiB of codes
+    step = index.code_size // words.itemsize
+    for address, items in _blocks(index):
+        places[items] = (address - words.ctypes.data) // words.itemsize + step * np.arange(len(items))
+    return places
 
 
 def items_within(budget_mib: float) -> int:

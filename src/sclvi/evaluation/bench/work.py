@@ -37,7 +37,7 @@ from sclvi.settings import preset
 faiss: Any = _faiss
 Measured = dict[str, float]
 
-_REPEATS = 3
+_REPEATS = 7
 _CONVOLUTION, _PRODUCT = (8, 128, 64, 64), 2048  # batch, channels, height, width; side of the matrices
 
 
@@ -83,8 +83,10 @@ def patchwise(model: str, pictures: str, count: int) -> Measured:
     return {"images_per_second": len(images) / sum(latencies), **_peaks(), **_percentiles(latencies)}
 
 
-def limit(model: str, pictures: str, batch: int) -> Measured:
+def limit(model: str, pictures: str, batch: int, precision: torch.dtype = torch.float32) -> Measured:
     """Encoder and search, against the same multiply-adds in a large dense convolution and a large matrix product.
+
+    Encoder and search run as they always do; `precision` is that of the convolution and the product.
 
     Multiply-adds of the encoder are those of the convolutions by their definition; those of the search are the
     distances to centres and items that it computed, times the length of a code.
@@ -96,10 +98,12 @@ def limit(model: str, pictures: str, batch: int) -> Measured:
     encoding = _least(lambda: encode(inspector.encoder, images, strides))
     both = _least(lambda: inspector.search(images, eta))
     faiss.cvar.indexIVF_stats.reset()
+    faiss.cvar.hnsw_stats.reset()
     inspector.search(images, eta)
-    compared = float(faiss.cvar.indexIVF_stats.ndis) + _compared_to_all(inspector, images)
+    followed = float(faiss.cvar.indexIVF_stats.ndis) + float(faiss.cvar.hnsw_stats.ndis)
+    compared = followed + _compared_to_all(inspector, images)
     convolved = _convolution_macs(inspector.encoder, images, strides)
-    ideal = convolved / _convolution_rate() + compared * CODE_LENGTH / _product_rate()
+    ideal = convolved / _convolution_rate(precision) + compared * CODE_LENGTH / _product_rate(precision)
     return {
         "images_per_second": len(images) / ideal,
         "encoder_ms": 1e3 * encoding / len(images),
@@ -110,13 +114,10 @@ def limit(model: str, pictures: str, batch: int) -> Measured:
 
 
 def _compared_to_all(inspector: Inspector, images: Tensor) -> float:
-    """Distances to what every query is compared with: the centres of the lists, or all items where there are none."""
+    """Distances to what every query is compared with, list or no list."""
     queries = [math.prod(found.grid) for found in inspector.search(images, 1)]
     return float(
-        sum(
-            count * (memory.bank.lists or len(memory.bank))
-            for count, memory in zip(queries, inspector.memories, strict=True)
-        )
+        sum(count * memory.bank.always_compared for count, memory in zip(queries, inspector.memories, strict=True))
     )
 
 
@@ -127,18 +128,18 @@ def _convolution_macs(encoder: Encoder, images: Tensor, strides: tuple[int, ...]
     return counter.get_total_flops() / 2
 
 
-def _convolution_rate() -> float:
+def _convolution_rate(precision: torch.dtype) -> float:
     """Multiply-adds a second of a 3 x 3 convolution in the layout in which torch is fastest."""
     batch, channels, height, width = _CONVOLUTION
-    images = torch.randn(_CONVOLUTION).contiguous(memory_format=torch.channels_last)
-    kernels = torch.randn(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(_CONVOLUTION).to(precision).contiguous(memory_format=torch.channels_last)
+    kernels = torch.randn(channels, channels, 3, 3).to(precision).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         seconds = _least(lambda: F.conv2d(images, kernels, padding=1))
     return batch * height * width * channels * channels * 9 / seconds
 
 
-def _product_rate() -> float:
-    left, right = torch.randn(_PRODUCT, _PRODUCT), torch.randn(_PRODUCT, _PRODUCT)
+def _product_rate(precision: torch.dtype) -> float:
+    left, right = (torch.randn(_PRODUCT, _PRODUCT).to(precision) for _ in range(2))
     return _PRODUCT**3 / _least(lambda: left @ right)
 
 
@@ -177,7 +178,12 @@ def _peaks() -> Measured:
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    kinds: dict[str, Callable[..., Measured]] = {"dense": dense, "patchwise": patchwise, "limit": limit}
+    kinds: dict[str, Callable[..., Measured]] = {
+        "dense": dense,
+        "patchwise": patchwise,
+        "limit": limit,
+        "limit bf16": partial(limit, precision=torch.bfloat16),
+    }
     print(json.dumps(kinds[asked.pop("kind")](**asked)))
 
 

@@ -1,0 +1,284 @@
+"""What a smaller or faster memory costs: accuracy against size and time of search.
+
+    python -m benchmarks.search --data ../shared/data --categories bottle pill
+
+One encoder is trained for each category with the default settings. Its memory is then searched in every way below, on
+the same test pictures, evenly taken from each kind of defect where there are more than `--pictures`. Random samples and
+coresets measure anew what maps usually show; the ways that search the whole memory take that of the default.
+`search_ms` is the least of three runs, for each of 4 pictures searched together. Rows go to
+benchmarks/results/search.csv, and their plot beside it.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faiss as _faiss
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.accuracy import FIGURES
+from benchmarks.tables import RESULTS
+from sclvi.data.layouts import Item
+from sclvi.data.spread import spread
+from sclvi.encoders.compute import encode
+from sclvi.evaluation.evaluate import compare, labelled_items
+from sclvi.evaluation.reproduce.run import find_categories
+from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
+from sclvi.learn import Lesson, build_model, learn_good
+from sclvi.memory.bank import MemoryBank, Neighbours
+from sclvi.model import Model
+from sclvi.scoring.inspector import Inspector
+from sclvi.settings import Settings
+
+faiss: Any = _faiss
+PROBES = (2, 4, 8, 16, 40)
+SAMPLES = (0.5, 0.1, 0.01, 0.001)
+CORESETS = (0.1, 0.01)
+_PART = 10_000  # codes that a coreset is chosen among at once: the greedy choice takes time with their square
+_TIMED, _REPEATS = 4, 3
+
+
+class Exact:
+    """Every item is compared with, as one matrix product."""
+
+    def __init__(self, bank: MemoryBank) -> None:
+        self._codes = bank.codes_of(np.arange(len(bank))).numpy()
+        self._origins = torch.from_numpy(bank.origins).long()
+        self.mebibytes = (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20  # it needs no lists, but these are little
+
+    def search(self, queries: Tensor, eta: int, without: tuple[int, int] | None = None) -> Neighbours:
+        assert without is None
+        _, items = faiss.knn(queries.numpy(), self._codes, 2 * eta)
+        found = torch.from_numpy(items)
+        codes = torch.from_numpy(self._codes[items])
+        # a matrix product gives small distances with large errors: order and distances are made from the differences
+        distances, order = (queries[:, None] - codes).norm(dim=2).sort(dim=1)
+        distances, order = distances[:, :eta], order[:, :eta]
+        codes = codes.gather(1, order[..., None].expand(-1, -1, codes.shape[2]))
+        return Neighbours(distances, codes, self._origins[found.gather(1, order)])
+
+
+class Indexed:
+    """Any FAISS index over all items; what is fused are its own, coarser, codes."""
+
+    def __init__(self, bank: MemoryBank, index: Any) -> None:  # noqa: ANN401  # FAISS
+        codes = bank.codes_of(np.arange(len(bank))).numpy()
+        index.train(codes)
+        index.add(codes)
+        self.mebibytes = (len(faiss.serialize_index(index)) + bank.origins.nbytes) / 2**20
+        if isinstance(index, faiss.IndexIVF):
+            index.make_direct_map()
+        self._index, self._origins = index, torch.from_numpy(bank.origins).long()
+
+    def search(self, queries: Tensor, eta: int, without: tuple[int, int] | None = None) -> Neighbours:
+        assert without is None
+        squared, items = self._index.search(queries.numpy(), eta)
+        items = np.maximum(items, 0)
+        codes = torch.from_numpy(self._index.reconstruct_batch(items.ravel())).view(*items.shape, -1)
+        distances = torch.from_numpy(squared).clamp_min(0).sqrt()
+        return Neighbours(distances, codes, self._origins[torch.from_numpy(items)])
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a memory is kept and searched."""
+
+    name: str
+    share: float  # of the items that are kept
+    make: Callable[[MemoryBank], Any]  # a bank, or what searches as one
+
+
+def ways(seed: int) -> Iterator[Way]:
+    yield Way("exact", 1.0, Exact)
+    for probes in PROBES:
+        yield Way(f"IVF, {probes} probes", 1.0, partial(with_probes, probes=probes))
+    yield Way("IVF, 8 bits a number", 1.0, partial(_inverted, kind=faiss.ScalarQuantizer.QT_8bit))
+    yield Way("IVF, 4 bits a number", 1.0, partial(_inverted, kind=faiss.ScalarQuantizer.QT_4bit))
+    yield Way("IVF, PQ of 8 numbers", 1.0, _product_quantised)
+    yield Way("HNSW", 1.0, _graph)
+    for share in SAMPLES:
+        yield Way(f"random {100 * share:g} %", share, partial(_sampled, share=share, seed=seed))
+    for share in CORESETS:
+        yield Way(f"coreset {100 * share:g} %", share, partial(_chosen, share=share, seed=seed))
+
+
+def with_probes(bank: MemoryBank, probes: int) -> MemoryBank:
+    """The same memory, of which so many lists are looked into."""
+    index = faiss.deserialize_index(bank.to_bytes())
+    if not bank.lists:
+        return bank
+    index.nprobe = probes
+    return MemoryBank.from_bytes(np.asarray(faiss.serialize_index(index)), bank.origins)
+
+
+def kept(bank: MemoryBank, items: NDArray[np.int64]) -> MemoryBank:
+    """A memory of some items of another, given in rising order."""
+    return MemoryBank.build(bank.codes_of(items), torch.from_numpy(bank.origins[items]), 0)
+
+
+def _sampled(bank: MemoryBank, share: float, seed: int) -> MemoryBank:
+    """A random share of the items."""
+    count = max(1, round(share * len(bank)))
+    return kept(bank, np.sort(np.random.default_rng(seed).permutation(len(bank))[:count]))
+
+
+def _chosen(bank: MemoryBank, share: float, seed: int) -> MemoryBank:
+    """Greedily, the code farthest from those chosen so far, in random parts of the memory."""
+    mixed = np.random.default_rng(seed).permutation(len(bank))
+    chosen = []
+    for part in np.array_split(mixed, -(-len(mixed) // _PART)):
+        chosen.append(part[farthest_first(bank.codes_of(part), max(1, round(share * len(part))))])
+    return kept(bank, np.sort(np.concatenate(chosen)))
+
+
+def farthest_first(codes: Tensor, count: int) -> NDArray[np.int64]:
+    """The first code, then always the one farthest from its nearest chosen one; N x D -> `count` positions."""
+    lengths = codes.square().sum(1)
+    nearest = torch.full((len(codes),), torch.inf)
+    chosen = np.zeros(count, np.int64)
+    for number in range(1, count):
+        last = int(chosen[number - 1])
+        nearest = torch.minimum(nearest, lengths + lengths[last] - 2 * (codes @ codes[last]))
+        chosen[number] = int(nearest.argmax())
+    return chosen
+
+
+def _inverted(bank: MemoryBank, kind: int) -> Indexed:
+    length = bank.codes_of(np.zeros(1, np.int64)).shape[1]
+    quantiser = faiss.IndexFlatL2(length)
+    return _as_ours(bank, faiss.IndexIVFScalarQuantizer(quantiser, length, max(1, bank.lists), kind, faiss.METRIC_L2))
+
+
+def _product_quantised(bank: MemoryBank) -> Indexed:
+    length = bank.codes_of(np.zeros(1, np.int64)).shape[1]
+    return _as_ours(bank, faiss.IndexIVFPQ(faiss.IndexFlatL2(length), length, max(1, bank.lists), length // 8, 8))
+
+
+def _as_ours(bank: MemoryBank, index: Any) -> Indexed:  # noqa: ANN401  # FAISS
+    """With the probes, and the sample and rounds of k-means, of `MemoryBank`."""
+    index.nprobe, index.cp.niter, index.cp.max_points_per_centroid = 4, 8, 40
+    return Indexed(bank, index)
+
+
+def _graph(bank: MemoryBank) -> Indexed:
+    length = bank.codes_of(np.zeros(1, np.int64)).shape[1]
+    index = faiss.IndexHNSWSQ(length, faiss.ScalarQuantizer.QT_fp16, 16)
+    index.hnsw.efSearch = 32
+    return Indexed(bank, index)
+
+
+def judge(model: Model, items: Sequence[Item]) -> dict[str, float | None]:
+    inspections = list(model.inspect([item.path for item in items]))
+    return dict(compare(items, [one.score for one in inspections], [one.anomaly_map for one in inspections]))
+
+
+def least_milliseconds(inspector: Inspector, images: Tensor) -> float:
+    """Of a search, for each of B prepared pictures; the encoder's time is not in it."""
+    strides = tuple(inspector.settings.query_step * memory.stride for memory in inspector.memories)
+    encoded = list(zip(inspector.memories, encode(inspector.encoder, images, strides), strides, strict=True))
+    seconds = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        for memory, codes, stride in encoded:
+            memory.search(codes, stride, inspector.settings.eta, None)
+        seconds.append(time.perf_counter() - started)
+    return 1e3 * min(seconds) / len(images)
+
+
+def measure(category: Path, seed: int, most: int, only: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A row for each way, or for those whose names start with one of `only`."""
+    settings = Settings(seed=seed)
+    lesson = learn_good(category, settings)
+    default = build_model(lesson, settings, time.perf_counter())
+    items = _some(labelled_items(category)[1], most)
+    shown = [default.read(number, item.path).aligned for number, item in enumerate(items[-_TIMED:])]
+    images = default.light(torch.stack(shown))
+    for way in (one for one in ways(seed) if one.name.startswith(tuple(only))):
+        started = time.perf_counter()
+        memories = tuple(replace(memory, bank=way.make(memory.bank)) for memory in lesson.memories)
+        built = time.perf_counter() - started
+        model = replace(default, inspector=replace(default.inspector, memories=memories))
+        if way.share < 1:
+            model = _known_anew(lesson, model)
+        figures = judge(model, items)
+        yield {
+            "category": category.name,
+            "search": way.name,
+            "share": way.share,
+            **{name: rounded(figures[name], 5) for name in FIGURES},
+            "memory_mib": rounded(sum(_mebibytes(memory.bank) for memory in memories), 1),
+            "search_ms": rounded(least_milliseconds(model.inspector, images), 2),
+            "build_seconds": rounded(built, 1),
+            "seed": seed,
+            "test_images": len(items),
+            "height": model.size[0],
+            "width": model.size[1],
+            "settings": settings.fingerprint(),
+            **provenance(),
+        }
+
+
+def _known_anew(lesson: Lesson, model: Model) -> Model:
+    memories = model.inspector.memories
+    return build_model(replace(lesson, memories=memories), model.inspector.settings, time.perf_counter())
+
+
+def _mebibytes(bank: Any) -> float:  # noqa: ANN401  # a bank, or what searches as one
+    return (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20 if isinstance(bank, MemoryBank) else bank.mebibytes
+
+
+def _some(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many, the same share of each defect; they lie in order of these."""
+    return [items[place] for place in spread(len(items), min(most, len(items))).tolist()]
+
+
+def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
+    """Image and pixel AUROC over time of search and over size, a colour for each category."""
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    categories = sorted({row["category"] for row in rows})
+    marks = {"exact": "*", "IVF": "o", "HNSW": "s", "random": "v", "coreset": "^"}
+    for axes, (over, under) in zip(
+        figure.subplots(2, 2).ravel(),
+        ((over, under) for under in ("image_auroc", "pixel_auroc") for over in ("search_ms", "memory_mib")),
+        strict=True,
+    ):
+        for number, category in enumerate(categories):
+            for kind, mark in marks.items():
+                mine = [row for row in rows if row["category"] == category and row["search"].startswith(kind)]
+                label = category if kind == "IVF" else None
+                points = [(float(row[over]), 100 * float(row[under])) for row in mine]
+                axes.plot(*zip(*points, strict=True), mark, color=f"C{number}", label=label, alpha=0.7)
+        axes.set(xscale="log", xlabel=over.replace("_", " "), ylabel=f"{under.replace('_', ' ')}, %")
+        axes.grid(alpha=0.3)
+    axes.legend(title="* exact, o IVF, s HNSW, v random, ^ coreset")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
+    parser.add_argument("--categories", nargs="+", help="only these")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=int, default=80, help="that are tested on, at most")
+    parser.add_argument("--only", nargs="+", default=[""], help="ways to search whose names start like one of these")
+    parser.add_argument("--out", type=Path, default=RESULTS / "search.csv")
+    arguments = parser.parse_args()
+    for category in find_categories(arguments.data, arguments.categories):
+        for row in measure(category, arguments.seed, arguments.pictures, arguments.only):
+            print(row["category"], row["search"], row["image_auroc"], row["pixel_auroc"], row["search_ms"], flush=True)
+            append_rows(arguments.out, [row])
+    plot(read_rows(arguments.out), arguments.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
