@@ -207,7 +207,7 @@ def _read_in_place(written: NDArray[np.uint8]) -> Index:
 
 
 def _aligned(written: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """The bytes, codes at whole words of the machine, copied if need be; and the words from the first that may be code."""
+    """The bytes, codes at whole words of the machine, copied if need be; the words from the first that may be code."""
     index = _read_in_place(written)
     word = math.gcd(index.code_size, max(_WORDS))
     first = next((address for address, _ in _blocks(index)), written.ctypes.data) - written.ctypes.data
