@@ -46,17 +46,19 @@ class Moments:
 
     def gaussian(self) -> Gaussian:
         """Covariance of each place, shrunk towards that of all places as if `_PRIOR` more pictures showed that."""
-        means, second = self.sums / self.pictures, self.products / self.pictures
-        here = second - means[..., :, None] * means[..., None, :]
+        means = self.sums / self.pictures
         centre = means.mean((0, 1))
-        anywhere = second.mean((0, 1)) - torch.outer(centre, centre)
+        anywhere = self.products.mean((0, 1)) / self.pictures - torch.outer(centre, centre)
         ridge = _RIDGE * anywhere.diagonal().mean() + _LEAST_VARIANCE
         anywhere = anywhere + ridge * torch.eye(len(centre), dtype=anywhere.dtype, device=anywhere.device)
         own = self.pictures / (self.pictures + _PRIOR)
-        factors = torch.linalg.cholesky(own * here + (1 - own) * anywhere)
+        # In place, and single precision after the difference, which alone needs double: this is most of calibration.
+        covariances = self.products * (own / self.pictures)
+        covariances.addcmul_(means[..., :, None], means[..., None, :], value=-own).add_((1 - own) * anywhere)
+        factors = torch.linalg.cholesky(covariances.float())
         identity = torch.eye(len(centre), dtype=factors.dtype, device=factors.device).expand_as(factors)
         inverse = torch.linalg.solve_triangular(factors, identity, upper=False)  # L^-1, and W = L^-T
-        return Gaussian(means.float(), inverse.mT.contiguous().float())
+        return Gaussian(means.float(), inverse.mT.contiguous())
 
 
 _LEAST_VARIANCE = 1e-8  # pictures without any contrast have no variance at all
