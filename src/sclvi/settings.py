@@ -97,7 +97,7 @@ class Settings(BaseModel):
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
     raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
-    smoothing: float = Field(2.5, ge=0, description="sigma of the map's Gaussian filter, px")
+    smoothing: float = Field(5.0, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: float = Field(
         0.0,
         ge=0,

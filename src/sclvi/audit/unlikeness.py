@@ -124,6 +124,6 @@ class _Folder:
             patches = memory.grid[0] * memory.grid[1]
             distances = nth_picture_distance(near.distances, near.origins // patches, nth).view(found.grid)
             maps.append(smooth(pixel_map(distances, found.patch, found.stride, found.size), self.settings.smoothing))
-        maps.append(smooth(surface.pixels(image), 2 * self.settings.smoothing))
+        maps.append(smooth(surface.pixels(image), self.settings.smoothing))
         upright = [self.data.alignment.upright_map(one[0], self.data.pictures[number].pose) for one in maps]
         return F.avg_pool2d(torch.stack(upright), _REDUCTION)

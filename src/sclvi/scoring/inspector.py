@@ -15,7 +15,6 @@ from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 
-_SURFACE_SMOOTHING = 2  # times that of the scales: single responses see few pixels, so they are noisier
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Inspector:
         judged = self.judge(images, without)
         maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
-            maps.append(smooth(self.surface.pixels(images), _SURFACE_SMOOTHING * settings.smoothing))
+            maps.append(smooth(self.surface.pixels(images), settings.smoothing))
         return maps, judged[0][0]
 
     def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
