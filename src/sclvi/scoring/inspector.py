@@ -16,7 +16,6 @@ from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 
 
-
 @dataclass(frozen=True)
 class Found:
     """One scale's patches of B pictures, h x w each, and the memory items nearest to each."""
