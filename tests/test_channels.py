@@ -13,7 +13,7 @@ from sclvi.data.good import read_good
 from sclvi.errors import SclviError
 from sclvi.progress import silent
 
-# of eight pictures a lower rate would take the worst for threshold, judged by what is usual of the seven others
+# of twelve pictures a lower rate would take the worst for threshold, judged by what is usual of the eleven others
 SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE, false_reject_rate=0.3)
 FAINT = 11  # the channel with the smallest numbers
 
@@ -37,7 +37,7 @@ def units():
 
 @pytest.fixture(scope="module")
 def model():
-    return sclvi.train([bands(number) for number in range(8)], SETTINGS)
+    return sclvi.train([bands(number) for number in range(12)], SETTINGS)
 
 
 @pytest.mark.parametrize("band", [0, FAINT, 15])

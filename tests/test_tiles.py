@@ -295,7 +295,7 @@ def test_settings_that_do_not_go_together_are_refused(wrong, says):
 
 
 def test_settings_without_tiles_keep_their_fingerprint():
-    assert preset("default", set_aside=0.2).fingerprint() == "09a1e328a040"
+    assert preset("default", set_aside=0.2, smoothing=2.5).fingerprint() == "09a1e328a040"
     assert len({package.Settings(tile=tile).fingerprint() for tile in (None, 128, 256)}) == 3
 
 
