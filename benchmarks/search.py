@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -241,6 +242,14 @@ def _some(items: Sequence[Item], most: int) -> list[Item]:
     return [items[place] for place in spread(len(items), min(most, len(items))).tolist()]
 
 
+_AXES = {
+    "search_ms": "search, ms a picture",
+    "memory_mib": "memory, MiB",
+    "image_auroc": "image AUROC, %",
+    "pixel_auroc": "pixel AUROC, %",
+}
+
+
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Image and pixel AUROC over time of search and over size, a colour for each category."""
     figure = Figure(figsize=(11, 8), layout="constrained")
@@ -256,10 +265,11 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
             for kind, mark in marks.items():
                 mine = [row for row in rows if row["category"] == category and row["search"].startswith(kind)]
                 label = category if kind == "IVF" else None
-                points = [(float(row[over]), 100 * float(row[under])) for row in mine]
-                axes.plot(*zip(*points, strict=True), mark, color=f"C{number}", label=label, alpha=0.7)
-        axes.set(xscale="log", xlabel=over.replace("_", " "), ylabel=f"{under.replace('_', ' ')}, %")
+                across, up = [float(row[over]) for row in mine], [100 * float(row[under]) for row in mine]
+                axes.plot(across, up, mark, color=f"C{number}", label=label, alpha=0.7)
+        axes.set(xscale="log", xlabel=_AXES[over], ylabel=_AXES[under])
         axes.grid(alpha=0.3)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(title="* exact, o IVF, s HNSW, v random, ^ coreset")
     figure.savefig(path, dpi=110)
 
