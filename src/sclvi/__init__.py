@@ -9,6 +9,7 @@ For example:
         print(inspection.verdict, inspection.score, inspection.defects)
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from sclvi.model import Model
     from sclvi.model_file import load, save
     from sclvi.settings import Settings
+
+# torch and FAISS each bring threads of their own (GNU OpenMP), which spin while they wait, if nothing is said: they keep
+# each other, and every other program, from the cores. Read when these are loaded, so it has to be set before.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
 __all__ = [
