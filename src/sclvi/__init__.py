@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sclvi.model_file import load, save
     from sclvi.settings import Settings
 
-# torch and FAISS each bring threads of their own (GNU OpenMP), which spin while they wait, if nothing is said: they keep
-# each other, and every other program, from the cores. Read when these are loaded, so it has to be set before.
+# torch and FAISS each bring threads of their own (GNU OpenMP), which spin while they wait, if nothing is said, and keep
+# each other, and every other program, from the cores. It is read when these are loaded, so it has to be set before.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
