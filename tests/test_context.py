@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sclvi.data.light import normalise_light
 from sclvi.encoders.compute import reduced_precision
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.paper import PaperEncoder
+from sclvi.errors import SclviError
 from sclvi.settings import Settings, preset
 
 
@@ -160,6 +163,13 @@ def test_every_pretext_trains_the_dense_encoder_on_pictures_that_are_not_square(
     assert all(np.isfinite(row.loss) for row in log)
     assert all((row.accuracy is None) == (name == "none") for row in log)
     assert any(not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+
+
+def test_pictures_smaller_than_two_views_of_a_patch_are_refused_in_one_line():
+    for side, fits in ((66, False), (67, True)):
+        images = torch.rand(2, 1, side, 90, generator=torch.Generator().manual_seed(1))
+        with nullcontext() if fits else pytest.raises(SclviError, match="67 px at least"):
+            train_encoder(DenseEncoder(1), lambda i, of=images: of[i], 2, Settings(steps=1, batch=1), lambda *_: None)
 
 
 @pytest.mark.parametrize("name", PRETEXTS)

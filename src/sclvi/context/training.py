@@ -14,6 +14,7 @@ from sclvi.context.views import crop_alike, repeat_quarter, two_views
 from sclvi.encoders.compute import reduced_precision
 from sclvi.encoders.interface import PATCH_SIZES, Encoder
 from sclvi.encoders.places import CodeReader, Frame
+from sclvi.errors import SclviError
 from sclvi.progress import Progress
 from sclvi.settings import Settings
 
@@ -35,6 +36,9 @@ def train_encoder(
     """Train `encoder` in place on `count` pictures and return the log.
 
     The number of steps is fixed, not the time: the same seed gives the same encoder on a fast and on a slow day.
+
+    Raises:
+        SclviError: the two views of a picture, each some px smaller, are smaller than the largest patch.
     """
     learner = _Learner.start(encoder, settings)
     groups = [
@@ -99,6 +103,9 @@ class _Learner:
         settings = self.settings
         images = images.to(next(self.encoder.parameters()).device)
         shifts = self.encoder.placement - 1
+        least = max(PATCH_SIZES) + shifts
+        if min(images.shape[2:]) < least:
+            raise SclviError(f"context is learned from pictures of {least} px at least; give a larger size, or 0 steps")
         pair = two_views(images, shifts, settings.colour_shift, settings.noise, self.generator, self.light_generator)
         kind = PRETEXTS[settings.pretext]
         views = torch.cat(pair)
