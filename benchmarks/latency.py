@@ -9,18 +9,16 @@ that decisions added: what drift watches, regions of interest, p-value, defects 
 rows go to benchmarks/results/latency.csv; shares are of an inspection, for the taught model how much longer it takes.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.tables import RESULTS
+from benchmarks.trained import parser_for, timed, trained_once
 from sclvi.data.appearance import measure_appearance
 from sclvi.data.layouts import GOOD, find_layout
 from sclvi.data.preparing import prepare
@@ -28,9 +26,8 @@ from sclvi.data.reading import read_picture
 from sclvi.decision.threshold import p_value
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
-from sclvi.learn import train
 from sclvi.model import Model
-from sclvi.model_file import load, save
+from sclvi.model_file import load
 from sclvi.scoring.regions import focus
 from sclvi.settings import Settings
 
@@ -40,9 +37,7 @@ TAUGHT = 10
 
 def measure(category: Path, settings: Settings, models: Path) -> Iterator[dict[str, Any]]:
     """A row for each thing that takes time."""
-    path = models / f"{category.name}-{settings.fingerprint()}.sclvi"
-    if not path.exists():
-        save(train(category, settings), path)
+    path = trained_once(category, settings, models)
     test = find_layout(category).test
     bad = [item.path for item in test if item.defect and item.defect != GOOD][:: max(1, len(test) // (2 * TAUGHT))]
     good = [item.path for item in test if item.defect == GOOD]
@@ -84,7 +79,7 @@ def _commands(path: Path, picture: Path) -> Iterator[tuple[str, float]]:
         taken: dict[str, list[float]] = {what: [] for what in calls}
         for _ in range(REPEATS):
             for what, call in calls.items():
-                taken[what].append(_seconds(lambda: subprocess.run(call, check=True, capture_output=True)))  # noqa: B023
+                taken[what].append(timed(lambda: subprocess.run(call, check=True, capture_output=True))[1])  # noqa: B023
     yield from ((what, median(seconds)) for what, seconds in taken.items())
 
 
@@ -94,7 +89,7 @@ def _inspections(models: dict[str, Model], pictures: list[Path]) -> dict[str, fl
     for _ in range(REPEATS):
         for picture in pictures:
             for what, model in models.items():
-                taken[what].append(_seconds(lambda: list(model.inspect([picture]))))  # noqa: B023
+                taken[what].append(timed(lambda: list(model.inspect([picture])))[1])  # noqa: B023
     return {what: median(seconds) for what, seconds in taken.items()}
 
 
@@ -115,25 +110,12 @@ def _parts(model: Model, path: Path) -> dict[str, float]:
             model._describe(region, nearest, loaded) for region in model._find_defects(defective)
         ],
     }
-    return {what: median(_seconds(part) for _ in range(REPEATS)) for what, part in parts.items()}
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    return {what: median(timed(part)[1] for _ in range(REPEATS)) for what, part in parts.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
-    parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")
-    parser.add_argument("--models", type=Path, default=Path("build"), help="folder for trained models")
-    parser.add_argument("--out", type=Path, default=RESULTS / "latency.csv")
-    arguments = parser.parse_args()
+    arguments = parser_for(__doc__, "latency.csv").parse_args()
     settings = Settings(short_side=arguments.short_side)
-    arguments.models.mkdir(parents=True, exist_ok=True)
     for category in find_categories(arguments.data, arguments.categories):
         append_rows(arguments.out, list(measure(category, settings, arguments.models)))
 

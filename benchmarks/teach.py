@@ -9,25 +9,22 @@ like. Each way is then undone. Rows go to benchmarks/results/teach.csv; shares a
 Models are kept in a folder and not trained again.
 """
 
-import argparse
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.tables import RESULTS
+from benchmarks.trained import parser_for, timed, trained_once
 from sclvi.data.layouts import GOOD, Item, find_layout
 from sclvi.data.reading import read_picture
 from sclvi.decision.inspection import Box
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
-from sclvi.learn import train
 from sclvi.model import Model
 from sclvi.model_file import load, save
 from sclvi.settings import Settings
@@ -36,7 +33,6 @@ CORRECTED = 10  # pictures
 SPLITS = 3
 WAYS = ("taught whole", "taught boxes", "flagged boxes")
 Scores = dict[Path, float]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,11 +56,9 @@ def draw_split(items: Sequence[Item], scores: Scores, kind: str, rng: np.random.
 
 def measure(category: Path, settings: Settings, splits: int, models: Path) -> Iterator[dict[str, Any]]:
     """A row for each way, after one training."""
-    path = models / f"{category.name}-{settings.fingerprint()}.sclvi"
-    if not path.exists():
-        save(train(category, settings), path)
-    model, load_seconds = _timed(lambda: load(path))
-    _, save_seconds = _timed(lambda: save(model, path))
+    path = trained_once(category, settings, models)
+    model, load_seconds = timed(lambda: load(path))
+    _, save_seconds = timed(lambda: save(model, path))
     items = [item for item in find_layout(category).test if item.defect]
     before = _scores(model, items)
     for way in WAYS:
@@ -94,7 +88,7 @@ def correct(model: Model, way: str, split: Split, before: Scores) -> dict[str, f
     for item in split.chosen:
         boxes = () if way == "taught whole" else _mask_boxes(item) if item.mask else _defect_boxes(strict, item)
         how = corrected.flag if way == "flagged boxes" else corrected.teach
-        corrected, took = _timed(lambda: how(item.path, boxes))  # noqa: B023  # called at once
+        corrected, took = timed(lambda: how(item.path, boxes))  # noqa: B023  # called at once
         seconds.append(took)
     after = _scores(corrected, [*split.chosen, *split.others])
     undone = corrected
@@ -159,24 +153,12 @@ def _mask_boxes(item: Item) -> list[Box]:
     ]
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    started = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - started
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
-    parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")
-    parser.add_argument("--models", type=Path, default=Path("build"), help="folder for trained models")
+    parser = parser_for(__doc__, "teach.csv")
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS / "teach.csv")
     arguments = parser.parse_args()
     settings = Settings(seed=arguments.seed, short_side=arguments.short_side)
-    arguments.models.mkdir(parents=True, exist_ok=True)
     for category in find_categories(arguments.data, arguments.categories):
         append_rows(arguments.out, list(measure(category, settings, arguments.splits, arguments.models)))
 

@@ -24,7 +24,7 @@ from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
 from sclvi.memory.scale import ScaleMemory
-from sclvi.memory.surface import Surface
+from sclvi.memory.surface import Surface, pixels_of
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
@@ -201,10 +201,11 @@ def _exemplars(inspector: Inspector, region: _Region, wanted: Sequence[Mask], nu
 def _responses(surface: Surface, region: _Region, above: float, number: int) -> list[Exemplars | None]:
     """Per level, the unusual responses of the region; None: there are none, as where all levels together are usual."""
     exemplars: list[Exemplars | None] = []
-    whole = (surface.pixels(region.prepared)[0] > above).numpy()
+    judged = surface.judge(region.prepared)
+    whole = (pixels_of(judged, (region.prepared.shape[2], region.prepared.shape[3]))[0] > above).numpy()
     if not any((whole & mask).any() for mask in region.masks):
         return [None] * len(surface.levels)
-    for seen, distances in surface.judge(region.prepared):
+    for seen, distances in judged:
         grid = (distances.shape[1], distances.shape[2])
         inside = patches_inside(region.masks, seen.extent, seen.stride, grid)
         unusual = (distances[0] > above).cpu().numpy()

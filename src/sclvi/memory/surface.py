@@ -54,11 +54,7 @@ class Surface:
 
         B x C x H x W float, prepared by `Light` -> B x H x W float >= 0.
         """
-        size = (images.shape[2], images.shape[3])
-        squares = [
-            pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in self.judge(images)
-        ]
-        return torch.stack(squares).mean(0).sqrt().cpu()
+        return pixels_of(self.judge(images), (images.shape[2], images.shape[3]))
 
     def judge(self, images: Tensor) -> list[tuple[Answers, Tensor]]:
         """Per level, the responses and their distances, B x h x w float; images as of `pixels`."""
@@ -69,6 +65,12 @@ class Surface:
                 distances = _excuse(distances, seen.responses, level, taught)
             judged.append((seen, distances))
         return judged
+
+
+def pixels_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> Tensor:
+    """See `Surface.pixels`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
+    squares = [pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged]
+    return torch.stack(squares).mean(0).sqrt().cpu()
 
 
 @dataclass(frozen=True)
