@@ -35,6 +35,7 @@ SCORING: Mapping[str, Mapping[str, Any]] = {
     "affinity (mean of eta instead)": {"fusion": "mean"},
     "surface": {"surface": False},
     "raised by surprise": {"raised": False},
+    "synthetic defects": {"synthetic_steps": 0},
     "smoothing": {"smoothing": 0.0},
 }
 

@@ -1,12 +1,12 @@
-"""Whether an encoder makes pictures that it learned from score lower than others, which would break the promise of a
-threshold that they set:
+"""Whether encoder and detector make pictures that they learned from score lower than others, which would break the
+promise of a threshold that these set:
 
     python -m benchmarks.learned --data ../shared/data --short-side 160
 
-Two encoders learn from one half each of a few good pictures; the memory of either holds all of them. Every picture is
-scored as if it were new by both. `effect` is how much higher the logarithm of the score is where the encoder learned
-from the picture, in deviations of the pictures' scores (below 0: lower), `uncertainty` its standard error. A row for
-each category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
+Two encoders, each with a detector, learn from one half each of some good pictures; the memory of either holds all of
+them. Every picture is scored as if it were new by both. `effect` is how much higher the logarithm of the score is where
+the picture was learned from, in deviations of the pictures' scores (below 0: lower), `uncertainty` its standard error.
+A row for each category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.few_shot import draw_pictures
 from benchmarks.tables import RESULTS
 from sclvi.data.good import read_good
-from sclvi.data.images import Images
+from sclvi.data.images import Images, Selection
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.learn import learn_encoder, measure_light
@@ -31,6 +31,7 @@ from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
+from sclvi.synthetic.learning import learn_defects, steps_for
 
 
 def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[
         "category": category.name,
         "images": count,
         "steps": settings.steps,
+        "synthetic_steps": steps_for(count // 2, settings.synthetic_steps),
         "effect": rounded(float(np.mean(effects)), 4),
         "uncertainty": rounded(float(np.sqrt(np.sum(np.square(errors)))) / draws, 4),
         "draws": draws,
@@ -65,11 +67,12 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> NDArray[np
 
 
 def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, nearness: float) -> NDArray[np.float64]:
-    """Of each picture, scored as if it were new by an encoder that learned from some of them."""
+    """Of each picture, scored as if it were new by what learned from some of them."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
     memories = fill_memories(encoder, images, settings, silent, nearness)
-    inspector = Inspector(encoder, memories, None, settings)
+    detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
+    inspector = Inspector(encoder, memories, None, settings, detector)
     seen = [next(score_as_stranger(inspector, moments, images, range(one, one + 1))) for one in range(len(images))]
     kinds = [torch.cat(kind) for kind in zip(*seen, strict=True)]
     usual = tuple(Usual.measure(kind) for kind in kinds)
@@ -80,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
     parser.add_argument("--categories", nargs="+", help="only these")
-    parser.add_argument("--images", type=int, nargs="+", default=[10, 40])
+    parser.add_argument("--images", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")

@@ -14,7 +14,7 @@ from sclvi import cli
 from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cost import Cost
 
-TRAIN = ["--size", str(SIDE), "--steps", "1", "--quiet"]
+TRAIN = ["--size", str(SIDE), "--steps", "1", "--synthetic-steps", "0", "--quiet"]
 
 
 @pytest.fixture(scope="module")

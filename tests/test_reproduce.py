@@ -536,6 +536,7 @@ SCORING = {
     "nearness": 0.5,
     "surface": False,
     "raised": False,
+    "synthetic_steps": 7,
     "smoothing": 0.0,
 }
 

@@ -126,6 +126,9 @@ def train(
         float, typer.Option(help="Share of good parts that may be rejected; sets the threshold.")
     ] = 0.01,
     steps: Annotated[int | None, typer.Option(help="Steps of context learning; fewer are faster.")] = None,
+    synthetic_steps: Annotated[
+        int | None, typer.Option(help="Steps of learning to see synthetic defects, most of the time; 0: without.")
+    ] = None,
     memory_mib: Annotated[float | None, typer.Option(help="What the memory of good patches may take, MiB.")] = None,
     fusion: Annotated[
         FusionChoice | None, typer.Option(help="How the nearest memory items become one pattern. [affinity]")
@@ -160,7 +163,8 @@ def train(
 
     _check_writable(out)
     regions = read_regions(region or [])
-    given = {"steps": steps, "memory_mib": memory_mib, "fusion": fusion and fusion.value, "eta": eta, "align": align}
+    given: dict[str, Any] = {"steps": steps, "synthetic_steps": synthetic_steps, "memory_mib": memory_mib}
+    given |= {"fusion": fusion and fusion.value, "eta": eta, "align": align}
     given |= {"thumbnails_kib": thumbnails_kib, "tile": tile, "overlap": overlap}
     if tile is not None and size is not None:
         raise SclviError("--tile looks at pictures at full size; leave --size out")

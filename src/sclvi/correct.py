@@ -23,11 +23,11 @@ from sclvi.encoders.compute import encode
 from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
-from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface, pixels_of
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
+from sclvi.synthetic.detector import Detector, looks_of
 
 
 def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None = None) -> Model:
@@ -58,13 +58,20 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     )
     surface = inspector.surface
     if surface is not None and learned.surface is not None:
-        seen = _responses(learned.surface, region, usual[-1].unusual, number)
+        above = usual[len(memories)].unusual
+        seen = _responses(learned.surface, region, above, number)
         pairs = zip(surface.taught, seen, strict=True)
-        surface = replace(surface, taught=tuple(_taught(old, more, usual[-1].unusual) for old, more in pairs))
+        surface = replace(surface, taught=tuple(_taught(old, more, above) for old, more in pairs))
         new += seen
+    detector = inspector.detector
+    if detector is not None:
+        looks = _looks(learned, region, usual[-1].unusual, number)
+        detector = replace(detector, taught=looks_of(joined(_known_looks(detector), looks), usual))
+        new.append(looks)
     if all(exemplars is None for exemplars in new):
         raise SclviError(f"{region.loaded.name}: nothing to teach: the model finds nothing unusual there")
-    return _changed(model, memories, surface, (*model.corrections, correction))
+    changed = replace(inspector, memories=memories, surface=surface, detector=detector)
+    return _changed(model, changed, (*model.corrections, correction))
 
 
 def flag(model: Model, image: Source, boxes: Sequence[Box], by: str | None = None) -> Model:
@@ -88,7 +95,7 @@ def flag(model: Model, image: Source, boxes: Sequence[Box], by: str | None = Non
         raise SclviError(f"{region.loaded.name}: nothing to flag: the model does not look at what is there")
     pairs = zip(model.inspector.memories, new, strict=True)
     memories = tuple(replace(memory, flagged=joined(memory.flagged, exemplars)) for memory, exemplars in pairs)
-    return _changed(model, memories, model.inspector.surface, (*model.corrections, correction))
+    return _changed(model, replace(model.inspector, memories=memories), (*model.corrections, correction))
 
 
 def undo(model: Model, number: int) -> Model:
@@ -114,8 +121,12 @@ def undo(model: Model, number: int) -> Model:
         pairs = zip(surface.taught, surface.levels, strict=True)
         left = tuple(_untaught(taught, picture, level.means.shape[:2]) for taught, level in pairs)
         surface = replace(surface, taught=left)
+    detector = model.inspector.detector
+    if detector is not None:
+        looks = without(_known_looks(detector), *_origins(picture, model.inspector.memories[0].grid))
+        detector = replace(detector, taught=looks_of(looks, model.calibration.usual))
     kept = tuple(correction for correction in model.corrections if correction.number != number)
-    return _changed(model, memories, surface, kept)
+    return _changed(model, replace(model.inspector, memories=memories, surface=surface, detector=detector), kept)
 
 
 @dataclass(frozen=True)
@@ -178,11 +189,12 @@ def _around(unusual: Tensor, grid: tuple[int, int], step: int) -> Mask:
 
 def _as_learned(inspector: Inspector) -> Inspector:
     """Without corrections."""
-    surface = inspector.surface
+    surface, detector = inspector.surface, inspector.detector
     return replace(
         inspector,
         memories=tuple(replace(memory, taught=None, flagged=None) for memory in inspector.memories),
         surface=None if surface is None else Surface(surface.filters, surface.levels),
+        detector=None if detector is None else Detector(detector.network),
     )
 
 
@@ -213,6 +225,21 @@ def _responses(surface: Surface, region: _Region, above: float, number: int) -> 
     return exemplars
 
 
+def _looks(inspector: Inspector, region: _Region, above: float, number: int) -> Exemplars | None:
+    """The codes of the region's smallest patches in which something looks like a defect; None: nothing does."""
+    memory = inspector.memories[0]
+    maps = inspector.score(region.prepared)[0][-1]
+    spots = F.max_pool2d((maps > above).float()[:, None], memory.patch, memory.stride)[0, 0]
+    encoded = encode(inspector.encoder, region.prepared, tuple(memory.stride for memory in inspector.memories))[0]
+    rows = memory.in_space(encoded.cpu())
+    inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
+    return _at(rows.view(-1, rows.shape[-1]), inside & (spots.numpy() > 0), number)
+
+
+def _known_looks(detector: Detector) -> Exemplars | None:
+    return None if detector.taught is None else detector.taught.taught.exemplars
+
+
 def _at(rows: Tensor, chosen: Mask, number: int) -> Exemplars | None:
     """The rows, h w x D, of the chosen places, h x w, of a picture."""
     places = torch.from_numpy(np.flatnonzero(chosen))
@@ -234,10 +261,7 @@ def _origins(picture: int, grid: tuple[int, ...]) -> tuple[int, int]:
     return picture * grid[0] * grid[1], (picture + 1) * grid[0] * grid[1]
 
 
-def _changed(
-    model: Model, memories: tuple[ScaleMemory, ...], surface: Surface | None, corrections: tuple[Correction, ...]
-) -> Model:
-    inspector = replace(model.inspector, memories=memories, surface=surface)
+def _changed(model: Model, inspector: Inspector, corrections: tuple[Correction, ...]) -> Model:
     uncorrected = model.uncorrected or model.fingerprint
     return replace(
         model,

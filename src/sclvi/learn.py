@@ -18,7 +18,7 @@ from sclvi.audit.audit import Audit, audit
 from sclvi.context.settling import settle
 from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import GoodPictures, read_good
-from sclvi.data.images import Images, in_batches
+from sclvi.data.images import Images, Selection, in_batches
 from sclvi.data.light import Light
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
@@ -40,8 +40,11 @@ from sclvi.scoring.maps import Usual, fuse_maps
 from sclvi.scoring.regions import region_scores
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
+from sclvi.synthetic.detector import Detector
+from sclvi.synthetic.learning import learn_defects
 
-_CAUTION = 2.0  # about the surface: its maxima on good pictures have long tails, which a deviation does not tell of
+# About maps whose maxima on good pictures have long tails, which a deviation does not tell of.
+_SURFACE_CAUTION, _DETECTOR_CAUTION = 2.0, 3.0
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
 _HELD = 200  # pictures that set the threshold at most: scoring them takes time, and more hardly move it
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
@@ -76,7 +79,7 @@ def train(
 
 @dataclass(frozen=True)
 class Lesson:
-    """What was learned of good parts; how it is searched, fused and judged may still change, and the surface go."""
+    """What was learned of good parts; how it is searched, fused and judged may still change, and maps go."""
 
     data: GoodPictures
     images: Images  # of `data`, prepared by `light`
@@ -86,6 +89,7 @@ class Lesson:
     encoder: Encoder
     memories: tuple[ScaleMemory, ...]
     moments: SurfaceMoments | None
+    detector: Detector | None
     log: list[TrainingStep]
     audit: Audit | None = None  # of all pictures that were read
 
@@ -127,14 +131,16 @@ def learn_good(
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
         moments = see_surface(encoder, images, progress)
-    return Lesson(data, images, light, held, learned, encoder, memories, moments, log, audited)
+    detector = learn_defects(Selection(images, seen), settings.synthetic_steps, settings.seed, progress)
+    return Lesson(data, images, light, held, learned, encoder, memories, moments, detector, log, audited)
 
 
 def build_model(lesson: Lesson, settings: Settings, started: float, progress: Progress = silent) -> Model:
     """Set the threshold; `started` is when training began, by `time.perf_counter`."""
     moments = lesson.moments if settings.surface else None
     surface = moments.surface() if moments is not None else None
-    inspector = Inspector(lesson.encoder, lesson.memories, surface, settings)
+    detector = lesson.detector if settings.synthetic_steps else None
+    inspector = Inspector(lesson.encoder, lesson.memories, surface, settings, detector)
     calibration = _calibrate(inspector, moments, lesson, progress)
     seconds = time.perf_counter() - started
     return Model(
@@ -266,13 +272,15 @@ def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
         seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
-    scales = len(inspector.memories)
+    cautions = [1.0] * len(inspector.memories)
+    cautions += [_SURFACE_CAUTION] if moments is not None else []
+    cautions += [_DETECTOR_CAUTION] if inspector.detector is not None else []
     return _Shown(
         numbers=references,
         pixels=torch.tensor([lesson.data.pixels_of(picture) for picture in references.tolist()]),
         sums=torch.stack(sums),
         peaks=torch.stack(peaks),
-        cautions=tuple(1.0 if kind < scales else _CAUTION for kind in range(len(peaks[0]))),
+        cautions=tuple(cautions),
     )
 
 

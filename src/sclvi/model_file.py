@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import Tensor
 
 from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
@@ -33,9 +35,11 @@ from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
 from sclvi.settings import Settings
+from sclvi.synthetic.detector import Detector, looks_of
+from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 
 
 def fingerprint_of(
@@ -144,10 +148,11 @@ def _build(file: TensorFile, content: dict[str, Any]) -> Model:
     encoder = to_device(encoder, pick_device())
     memories = tuple(_build_memory(file, number, known) for number, known in enumerate(content["memories"]))
     surface = _build_surface(arrays, encoder, settings)
+    detector = _build_detector(arrays, content["channels"])
     calibration = _build_calibration(content["calibration"])
     pictures, corrections = _build_pictures(arrays, content)
     return Model(
-        inspector=_with_corrections(Inspector(encoder, memories, surface, settings), calibration, arrays),
+        inspector=_with_corrections(Inspector(encoder, memories, surface, settings, detector), calibration, arrays),
         light=Light(torch.from_numpy(arrays["light.mean"]) if "light.mean" in arrays else None),
         alignment=_build_alignment(arrays, content),
         channels=content["channels"],
@@ -213,8 +218,11 @@ def _with_corrections(inspector: Inspector, calibration: Calibration, arrays: Ar
     surface = inspector.surface
     if surface is not None:
         names = [f"surface{number}.taught" for number in range(len(surface.levels))]
-        surface = replace(surface, taught=tuple(_build_taught(arrays, name, above[-1]) for name in names))
-    return replace(inspector, memories=memories, surface=surface)
+        surface = replace(surface, taught=tuple(_build_taught(arrays, name, above[len(memories)]) for name in names))
+    detector = inspector.detector
+    if detector is not None:
+        detector = replace(detector, taught=looks_of(_build_exemplars(arrays, "looks.taught"), calibration.usual))
+    return replace(inspector, memories=memories, surface=surface, detector=detector)
 
 
 def _build_taught(arrays: Arrays, name: str, above: float) -> Taught | None:
@@ -311,10 +319,17 @@ def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:
     return Gaussian(means.to(pick_device()), whiteners.to(pick_device()))
 
 
+def _build_detector(arrays: Arrays, channels: int) -> Detector | None:
+    state = {name[9:]: torch.from_numpy(a) for name, a in arrays.items() if name[:9] == "detector."}
+    if not state:
+        return None
+    network = SegmentationNetwork(channels).folded()
+    network.load_state_dict(state)
+    return Detector(to_device(network, pick_device()))
+
+
 def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light) -> Arrays:
-    arrays: Arrays = {
-        f"encoder.{name}": value.cpu().contiguous().numpy() for name, value in inspector.encoder.state_dict().items()
-    }
+    arrays: Arrays = {f"encoder.{name}": _array_of(value) for name, value in inspector.encoder.state_dict().items()}
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
         arrays["alignment.template"] = alignment.template
@@ -332,7 +347,14 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     for number, level in enumerate(inspector.surface.levels if inspector.surface is not None else ()):
         arrays[f"surface{number}.means"] = level.means.cpu().numpy()
         arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
+    if inspector.detector is not None:
+        state = inspector.detector.network.state_dict()
+        arrays |= {f"detector.{name}": _array_of(value) for name, value in state.items()}
     return arrays
+
+
+def _array_of(value: Tensor) -> NDArray[Any]:
+    return value.cpu().contiguous().numpy()
 
 
 def _known_sums(inspector: Inspector) -> dict[str, str]:
@@ -348,6 +370,9 @@ def _correction_arrays(inspector: Inspector) -> Arrays:
         arrays |= _exemplar_arrays(memory.flagged, f"memory{number}.flagged")
     for number, taught in enumerate(inspector.surface.taught if inspector.surface is not None else ()):
         arrays |= _exemplar_arrays(exemplars_of(taught), f"surface{number}.taught")
+    detector = inspector.detector
+    if detector is not None and detector.taught is not None:
+        arrays |= _exemplar_arrays(detector.taught.taught.exemplars, "looks.taught")
     return arrays
 
 

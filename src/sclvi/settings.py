@@ -15,7 +15,7 @@ from sclvi.scoring.affinity import LAMBDA, Fusion
 _SCORING_FIELDS = frozenset(
     (
         *("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step"),
-        *("nearness", "surface", "raised", "smoothing"),
+        *("nearness", "surface", "raised", "synthetic_steps", "smoothing"),
     )
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
@@ -26,6 +26,7 @@ _OFF: Mapping[str, Any] = {
     "nearness": 0.0,
     "surface": False,
     "raised": False,
+    "synthetic_steps": 0,
     "tile": None,
     "overlap": 64,
 }
@@ -96,6 +97,9 @@ class Settings(BaseModel):
     )
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
+    synthetic_steps: int = Field(
+        3200, ge=0, description="steps at most in which a network learns to see synthetic defects; 0: without"
+    )
     raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
     smoothing: float = Field(5.0, ge=0, description="sigma of the map's Gaussian filter, px")
     set_aside: float = Field(
@@ -179,6 +183,7 @@ _PAPER: Mapping[str, Any] = {
     "nearness": 0.0,
     "surface": False,
     "raised": False,
+    "synthetic_steps": 0,
     "smoothing": 0.0,
     "set_aside": 0.2,
 }

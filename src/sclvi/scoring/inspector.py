@@ -14,6 +14,7 @@ from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_
 from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
+from sclvi.synthetic.detector import Detector, excuse
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Inspector:
     memories: tuple[ScaleMemory, ...]
     surface: Surface | None
     settings: Settings
+    detector: Detector | None = None
 
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
@@ -69,14 +71,24 @@ class Inspector:
     def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Found]:
         """The smoothed maps of B pictures, B x H x W float each, and what was found at the smallest scale.
 
-        One map per scale (eq. 7), then that of the surface, where there is one.
+        One map per scale (eq. 7), then those of the surface and of the detector, where there are any.
         """
         settings = self.settings
         judged = self.judge(images, without)
         maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
             maps.append(smooth(self.surface.pixels(images), settings.smoothing))
+        if self.detector is not None:
+            maps.append(self._detect(self.detector, images, judged[0][0]))
         return maps, judged[0][0]
+
+    def _detect(self, detector: Detector, images: Tensor, found: Found) -> Tensor:
+        """The smoothed map of the detector; `found` at the smallest scale."""
+        maps = smooth(detector.pixels(images), self.settings.smoothing)
+        if detector.taught is None:
+            return maps
+        codes = found.codes.view(*found.grid, -1)
+        return excuse(maps, codes, found.stride, found.patch, detector.taught)
 
     def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
         """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""

@@ -67,6 +67,7 @@ _DENSE: Mapping[str, Any] = {
     "nearness": 0.0,
     "surface": False,
     "raised": False,
+    "synthetic_steps": 0,
     "smoothing": 0.0,
     "set_aside": 0.2,
 }

@@ -1,0 +1,65 @@
+"""What was learned from synthetic defects: where a picture looks like one."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sclvi.encoders.compute import reduced_precision
+from sclvi.memory.exemplars import Exemplars, Taught
+from sclvi.scoring.maps import Usual
+from sclvi.synthetic.network import SegmentationNetwork
+
+
+@dataclass(frozen=True)
+class TaughtLooks:
+    """What a person said is fine, by the codes of the smallest patches."""
+
+    taught: Taught
+    usual: float  # what a unit of distance between codes is in units of the map, where both are as usual
+
+
+def looks_of(exemplars: Exemplars | None, usual: tuple[Usual, ...]) -> TaughtLooks | None:
+    """What was taught, if anything; `usual` of all kinds of map: the smallest scale's is the first, ours the last."""
+    taught = Taught.of(exemplars, usual[-1].unusual)
+    return None if taught is None else TaughtLooks(taught, usual[-1].level / usual[0].level)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The network as it inspects, and what it should not mind."""
+
+    network: SegmentationNetwork
+    taught: TaughtLooks | None = None
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Probability of a defect; B x C x H x W float, prepared by `Light` -> B x H x W 0..1."""
+        device = next(self.network.parameters()).device
+        moved = images.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), reduced_precision(device):
+            seen = self.network(moved).float().sigmoid()
+        return F.interpolate(seen, size=images.shape[2:], mode="bilinear")[:, 0].cpu()
+
+
+def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:
+    """The maps, lowered where a patch is as near to a taught one as good patches are to the memory.
+
+    A pixel is excused by any patch that covers it: that patch, this pixel with it, looks like what was taught.
+
+    Args:
+        maps: B x H x W float, of `Detector.pixels`, smoothed.
+        codes: B x h x w x D float, of patches of `patch` px, `stride` px apart.
+
+    Returns:
+        B x H x W float, nowhere more than before.
+    """
+    grid = codes.shape[:3]
+    distances = looks.taught.exemplars.search(codes.flatten(0, 2), 1).distances.view(grid)
+    times = patch // stride
+    padded = F.pad(distances, (times - 1,) * 4, value=float("inf"))
+    nearest = -F.max_pool2d(-padded, times, stride=1)  # of all patches that cover a cell of stride x stride px
+    cells = nearest.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, : maps.shape[1], : maps.shape[2]]
+    below, right = (whole - part for whole, part in zip(maps.shape[1:], cells.shape[1:], strict=True))
+    allowed = looks.usual * F.pad(cells[:, None], (0, right, 0, below), mode="replicate")[:, 0]
+    return torch.where(maps > looks.taught.above, torch.minimum(maps, allowed), maps)

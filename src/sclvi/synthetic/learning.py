@@ -1,0 +1,118 @@
+"""A network learns to see synthetic defects on the good pictures."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sclvi.data.images import Images
+from sclvi.encoders.compute import pick_device, reduced_precision, to_device
+from sclvi.progress import Progress
+from sclvi.synthetic.defects import Image, with_defects
+from sclvi.synthetic.detector import Detector
+from sclvi.synthetic.network import SegmentationNetwork
+
+_BATCH = 8
+_CROP = 160  # px; larger crops teach more a step, and less a minute
+_DEFECTIVE = 0.75  # of the crops
+_SHOWINGS = 160  # of each image at most: more and the network may know by heart what is to set the threshold
+_LEAST_STEPS = 400  # fewer teach nothing of use
+_RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
+_GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
+_FOCUS = 2.0  # gamma of the focal loss
+_POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times as many
+
+
+def steps_for(count: int, most: int) -> int:
+    """How many steps can be learned from so many images; 0: too few to learn anything of use."""
+    steps = min(most, _SHOWINGS * count // _BATCH)
+    return steps if steps >= min(most, _LEAST_STEPS) else 0
+
+
+def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> Detector | None:
+    """Learn for at most so many steps; None where that is none, or where there are too few images.
+
+    Args:
+        images: N x C x h x w float, prepared by `Light`.
+        progress: told of each step.
+    """
+    steps = steps_for(len(images), most)
+    if steps == 0:
+        return None
+    learner = _Learner(images, seed)
+    for step in range(steps):
+        loss = learner.step(_rate(step, steps))
+        progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
+    return Detector(learner.network.folded())
+
+
+def _rate(step: int, steps: int) -> float:
+    """Rises at first, then falls as a cosine."""
+    return _RATE * min(1, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+@dataclass(frozen=True)
+class _Crops:
+    pixels: Tensor  # B x C x h x w float
+    defective: Tensor  # B x 1 x ceil(h / 2) x ceil(w / 2) float, 0 or 1
+
+
+class _Learner:
+    """A network and where its pictures come from."""
+
+    def __init__(self, images: Images, seed: int) -> None:
+        self.images, self.rng = images, np.random.default_rng(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = SegmentationNetwork(images.shape[1])
+        self.device = pick_device()
+        self.network = to_device(network, self.device).train()
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+
+    def step(self, rate: float) -> float:
+        """One step; returns the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        crops = self._draw()
+        with reduced_precision(self.device):
+            logits = self.network(crops.pixels.to(self.device).contiguous(memory_format=torch.channels_last))
+        loss = focal_loss(logits.float(), crops.defective.to(self.device))
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
+
+    def _draw(self) -> _Crops:
+        chosen = torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))
+        crops = [self._crop(picture) for picture in self.images[chosen].permute(0, 2, 3, 1).numpy()]
+        drawn = [self._defective(crop, other) for crop, other in zip(crops, crops[1:] + crops[:1], strict=True)]
+        pixels = torch.from_numpy(np.stack([crop for crop, _ in drawn])).permute(0, 3, 1, 2)
+        masks = torch.from_numpy(np.stack([mask for _, mask in drawn])[:, None].astype(np.float32))
+        return _Crops(pixels, F.max_pool2d(masks, 2, ceil_mode=True))
+
+    def _crop(self, picture: Image) -> Image:
+        high, wide = (min(_CROP, side) for side in picture.shape[:2])
+        top, left = (int(self.rng.integers(side - min(_CROP, side) + 1)) for side in picture.shape[:2])
+        return picture[top : top + high, left : left + wide]
+
+    def _defective(self, crop: Image, other: Image) -> tuple[Image, np.ndarray]:
+        """Three times out of four with defects, always in another light."""
+        mask = np.zeros(crop.shape[:2], bool)
+        if self.rng.random() < _DEFECTIVE:
+            crop, mask = with_defects(crop, other, self.rng)
+        gain, shift = 1 + _GAIN * self.rng.standard_normal(), _SHIFT * self.rng.standard_normal()
+        noise = self.rng.standard_normal(crop.shape, np.float32)
+        return (crop * gain + shift + _NOISE * noise).astype(np.float32), mask
+
+
+def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean focal loss (Lin et al. 2017, eq. 5): pixels that are told already count little, defective ones more.
+
+    logits, wanted: of one shape, float; wanted 0 or 1 -> scalar.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    missed = 1 - torch.exp(-entropy)
+    return (missed**_FOCUS * entropy * (1 + (_POSITIVE - 1) * wanted)).mean()

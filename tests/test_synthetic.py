@@ -1,0 +1,199 @@
+"""Synthetic defects, the network that learns to see them, and what it adds to a model."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+import sclvi
+from sclvi.data.light import normalise_light
+from sclvi.decision.inspection import Box
+from sclvi.memory.exemplars import Exemplars, Taught
+from sclvi.model_file import load, save
+from sclvi.progress import silent
+from sclvi.synthetic.defects import with_defects
+from sclvi.synthetic.detector import TaughtLooks, excuse
+from sclvi.synthetic.learning import focal_loss, learn_defects, steps_for
+from sclvi.synthetic.network import SegmentationNetwork
+from tests.parts import SIDE, defective_part, good_part
+
+STAIN, SCAR = Box(80, 24, 24, 24), Box(24, 84, 20, 20)
+
+
+def prepared(parts):
+    """B x C x H x W float, as the network sees them."""
+    stacked = torch.from_numpy(np.stack(parts)).permute(0, 3, 1, 2).float() / 255
+    return normalise_light(stacked)
+
+
+def stained(number):
+    part = good_part(number)
+    part[STAIN.y : STAIN.y + STAIN.height, STAIN.x : STAIN.x + STAIN.width] = 20
+    return part
+
+
+def scarred(part):
+    part = part.copy()
+    part[SCAR.y : SCAR.y + SCAR.height, SCAR.x : SCAR.x + SCAR.width] = 15
+    return part
+
+
+@pytest.fixture(scope="module")
+def model():
+    chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=150, align=False)
+    return sclvi.train([good_part(number) for number in range(16)], chosen)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(20, 90),
+    width=st.integers(20, 90),
+    channels=st.sampled_from([1, 3, 4, 16]),
+)
+def test_defects_are_where_they_are_said_to_be(seed, height, width, channels):
+    rng = np.random.default_rng(seed)
+    picture, other = rng.standard_normal((2, height, width, channels)).astype(np.float32)
+    before = picture.copy()
+    changed, mask = with_defects(picture, other, rng)
+    assert (picture == before).all()
+    assert changed.shape == picture.shape and changed.dtype == np.float32 and np.isfinite(changed).all()
+    assert mask.shape == (height, width) and mask.dtype == bool
+    different = (changed != picture).any(-1)
+    assert different[mask].mean() > 0.9 if mask.any() else True  # a later defect may paint an earlier one over
+    assert not different.all()
+
+
+def test_defects_are_drawn_from_the_seed_alone():
+    picture, other = np.random.default_rng(0).standard_normal((2, 60, 50, 3)).astype(np.float32)
+    one, two, three = (with_defects(picture, other, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+    assert (one[0] != three[0]).any()
+
+
+def test_most_pictures_get_a_defect_that_leaves_most_of_them_good():
+    rng = np.random.default_rng(0)
+    picture = np.zeros((160, 160, 1), np.float32)
+    other = rng.standard_normal((160, 160, 1)).astype(np.float32)
+    shares = [with_defects(picture, other, rng)[1].mean() for _ in range(200)]
+    assert np.mean(np.array(shares) > 0) > 0.8
+    assert 0.005 < np.mean(shares) < 0.2
+
+
+def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_heavy():
+    logits, wanted = [-3.0, -0.5, 0.0, 1.5, 4.0], [0.0, 1.0, 1.0, 0.0, 1.0]
+    expected = 0.0
+    for logit, truth in zip(logits, wanted, strict=True):
+        probability = 1 / (1 + math.exp(-logit))
+        right = probability if truth else 1 - probability
+        expected += -((1 - right) ** 2) * math.log(right) * (3 if truth else 1) / len(logits)
+    found = focal_loss(torch.tensor(logits), torch.tensor(wanted)).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "most", "steps"),
+    [(1000, 3200, 3200), (100, 3200, 2000), (20, 3200, 400), (19, 3200, 0), (5, 3200, 0), (5, 10, 10), (1000, 0, 0)],
+)
+def test_few_images_are_not_shown_more_often_than_many(images, most, steps):
+    assert steps_for(images, most) == steps
+
+
+@pytest.mark.parametrize("size", [(128, 128), (70, 93), (33, 200)])
+def test_folding_changes_nothing_and_every_size_fits(size):
+    torch.manual_seed(0)
+    network = SegmentationNetwork(2)
+    images = torch.randn(2, 2, *size)
+    network(images)  # statistics other than those of a new network
+    expected = network.eval()(images)
+    assert expected.shape == (2, 1, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
+    torch.testing.assert_close(network.folded()(images), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_the_same_seed_learns_the_same_network():
+    images = prepared([good_part(number) for number in range(4)])
+    one, two, other = (learn_defects(images, 3, seed, silent) for seed in (1, 1, 2))
+    maps = [detector.pixels(images[:1]) for detector in (one, two, other)]
+    assert torch.equal(maps[0], maps[1])
+    assert not torch.equal(maps[0], maps[2])
+
+
+def test_a_defect_that_was_never_drawn_is_seen(model):
+    detector = model.inspector.detector
+    parts = [defective_part(number) for number in range(100, 104)]
+    maps = detector.pixels(prepared(parts))
+    assert maps.shape == (4, SIDE, SIDE) and maps.min() >= 0 and maps.max() <= 1
+    truth = np.zeros((4, SIDE, SIDE), bool)
+    truth[:, 60:84, 40:64] = True
+    assert roc_auc_score(truth.ravel(), maps.numpy().ravel()) > 0.9
+
+
+def test_the_map_is_one_more_of_the_model_and_survives_the_file(model, tmp_path):
+    assert len(model.calibration.usual) == 4
+    save(model, tmp_path / "model.sclvi")
+    read = load(tmp_path / "model.sclvi")
+    parts = [defective_part(100), good_part(101)]
+    for one, two in zip(model.inspect(parts), read.inspect(parts), strict=True):
+        np.testing.assert_array_equal(one.anomaly_map, two.anomaly_map)
+
+
+def test_what_was_taught_is_excused_and_a_defect_beside_it_is_not(model, tmp_path):
+    taught = model.teach(stained(50), [STAIN], by="Ada")
+    assert taught.inspector.detector.taught is not None, "the stain must be unusual to the detector for this test"
+    images = prepared([stained(50), scarred(stained(50)), stained(51)])
+    before, after = (one.inspector.score(images)[0][-1] for one in (model, taught))
+    stain = (slice(STAIN.y, STAIN.y + STAIN.height), slice(STAIN.x, STAIN.x + STAIN.width))
+    scar = (slice(SCAR.y, SCAR.y + SCAR.height), slice(SCAR.x, SCAR.x + SCAR.width))
+    unusual = model.calibration.usual[-1].unusual
+    assert before[0][stain].max() > unusual > after[0][stain].max()
+    assert after[2][stain].max() < 0.8 * before[2][stain].max()
+    assert after[1][scar].max() > unusual
+    assert torch.equal(before[1][scar], after[1][scar])
+    assert (after <= before).all()
+    save(taught, tmp_path / "taught.sclvi")
+    assert torch.equal(load(tmp_path / "taught.sclvi").inspector.score(images)[0][-1], after)
+    undone = taught.undo(1)
+    assert torch.equal(undone.inspector.score(images)[0][-1], before)
+    assert undone.fingerprint == model.fingerprint
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(32, 60), width=st.integers(32, 60))
+def test_excusing_is_what_the_plain_loops_do(seed, height, width):
+    generator = torch.Generator().manual_seed(seed)
+    stride, patch, usual, above = 8, 32, 0.4, 0.3
+    rows, columns = (height - patch) // stride + 1, (width - patch) // stride + 1
+    maps = torch.rand(2, height, width, generator=generator)
+    codes = torch.rand(2, rows, columns, 3, generator=generator)
+    exemplars = Exemplars(torch.rand(4, 3, generator=generator), torch.arange(4))
+    expected = maps.clone()
+    for picture in range(2):
+        for y in range(height):
+            for x in range(width):
+                if maps[picture, y, x] <= above:
+                    continue
+                # pixels past the last patch count as the last that one covers
+                at_y, at_x = (min(at, (n - 1) * stride + patch - 1) for at, n in ((y, rows), (x, columns)))
+                covering = [
+                    (codes[picture, row, column] - exemplar).norm().item()
+                    for row in range(rows)
+                    for column in range(columns)
+                    for exemplar in exemplars.codes
+                    if row * stride <= at_y < row * stride + patch and column * stride <= at_x < column * stride + patch
+                ]
+                expected[picture, y, x] = min(maps[picture, y, x].item(), usual * min(covering))
+    found = excuse(maps, codes, stride, patch, TaughtLooks(Taught(exemplars, above), usual))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_with_tiles_has_one_too():
+    settings_of_tiles = sclvi.Settings(steps=1, batch=2, pairs=32, synthetic_steps=2, tile=128, overlap=32)
+    large = [np.tile(good_part(number), (2, 2, 1)) for number in range(3)]
+    model = sclvi.train(large, settings_of_tiles)
+    assert model.inspector.detector is not None
+    (inspection,) = model.inspect([large[0]])
+    assert inspection.anomaly_map.shape == (2 * SIDE, 2 * SIDE)
