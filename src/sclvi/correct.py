@@ -27,6 +27,7 @@ from sclvi.memory.surface import Surface, pixels_of
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.pixels import smooth
 from sclvi.synthetic.detector import Detector, looks_of
 
 
@@ -65,7 +66,7 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
         new += seen
     detector = inspector.detector
     if detector is not None:
-        looks = _looks(learned, region, usual[-1].unusual, number)
+        looks = _looks(inspector, detector, region, usual[-1].unusual, number)
         detector = replace(detector, taught=looks_of(joined(_known_looks(detector), looks), usual))
         new.append(looks)
     if all(exemplars is None for exemplars in new):
@@ -225,10 +226,10 @@ def _responses(surface: Surface, region: _Region, above: float, number: int) -> 
     return exemplars
 
 
-def _looks(inspector: Inspector, region: _Region, above: float, number: int) -> Exemplars | None:
+def _looks(inspector: Inspector, detector: Detector, region: _Region, above: float, number: int) -> Exemplars | None:
     """The codes of the region's smallest patches in which something looks like a defect; None: nothing does."""
     memory = inspector.memories[0]
-    maps = inspector.score(region.prepared)[0][-1]
+    maps = smooth(detector.pixels(region.prepared), inspector.settings.smoothing)
     spots = F.max_pool2d((maps > above).float()[:, None], memory.patch, memory.stride)[0, 0]
     encoded = encode(inspector.encoder, region.prepared, tuple(memory.stride for memory in inspector.memories))[0]
     rows = memory.in_space(encoded.cpu())

@@ -79,16 +79,8 @@ class Inspector:
         if self.surface is not None:
             maps.append(smooth(self.surface.pixels(images), settings.smoothing))
         if self.detector is not None:
-            maps.append(self._detect(self.detector, images, judged[0][0]))
+            maps.append(_detect(self.detector, images, judged[0][0], settings.smoothing))
         return maps, judged[0][0]
-
-    def _detect(self, detector: Detector, images: Tensor, found: Found) -> Tensor:
-        """The smoothed map of the detector; `found` at the smallest scale."""
-        maps = smooth(detector.pixels(images), self.settings.smoothing)
-        if detector.taught is None:
-            return maps
-        codes = found.codes.view(*found.grid, -1)
-        return excuse(maps, codes, found.stride, found.patch, detector.taught)
 
     def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
         """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""
@@ -113,6 +105,14 @@ class Inspector:
         if memory.flagged is not None:
             scores = raise_flagged(scores, good, memory.distances_to(memory.flagged, rows))
         return found, scores
+
+
+def _detect(detector: Detector, images: Tensor, found: Found, smoothing: float) -> Tensor:
+    """The smoothed map of the detector, B x H x W; `found` in these images at the smallest scale."""
+    maps = smooth(detector.pixels(images), smoothing)
+    if detector.taught is None:
+        return maps
+    return excuse(maps, found.codes.view(*found.grid, -1), found.stride, found.patch, detector.taught)
 
 
 def _of(neighbours: Neighbours, which: Tensor) -> Neighbours:
