@@ -37,13 +37,13 @@ from sclvi.synthetic.learning import learn_defects, steps_for
 def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[str, Any]:
     """One row."""
     found = [effect_of(draw_pictures(category, count, seed), seed, settings) for seed in range(draws)]
-    effects = [float(one.mean()) for one in found]
-    errors = [float(one.std(ddof=1) / np.sqrt(one.size)) for one in found]
+    effects = [float(one.mean()) for one, _ in found]
+    errors = [float(one.std(ddof=1) / np.sqrt(one.size)) for one, _ in found]
     return {
         "category": category.name,
         "images": count,
         "steps": settings.steps,
-        "synthetic_steps": steps_for(count // 2, settings.synthetic_steps),
+        "synthetic_steps": found[0][1],
         "effect": rounded(float(np.mean(effects)), 4),
         "uncertainty": rounded(float(np.sqrt(np.sum(np.square(errors)))) / draws, 4),
         "draws": draws,
@@ -53,8 +53,8 @@ def measure(category: Path, count: int, draws: int, settings: Settings) -> dict[
     }
 
 
-def effect_of(pictures: list[Path], seed: int, settings: Settings) -> NDArray[np.float64]:
-    """Of each pair of a picture of one half and one of the other, in deviations."""
+def effect_of(pictures: list[Path], seed: int, settings: Settings) -> tuple[NDArray[np.float64], int]:
+    """Of each pair of a picture of one half and one of the other, in deviations; and the steps of their detectors."""
     settings = settings.model_copy(update={"seed": seed})
     data = read_good(pictures, settings.size, settings.short_side, settings.align, silent, None)
     images = data.lit(measure_light(data.images, settings))
@@ -63,7 +63,8 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> NDArray[np
     halves = torch.arange(2 * half).split(half)
     first, second = (_log_scores(images, learned, settings, nearness)[: 2 * half] for learned in halves)
     gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
-    return np.asarray((gained[:half] - gained[half:]) / 2)
+    steps = steps_for(half, (images.shape[2], images.shape[3]), settings.synthetic_steps)
+    return np.asarray((gained[:half] - gained[half:]) / 2), steps
 
 
 def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, nearness: float) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def scarred(part):
 @pytest.fixture(scope="module")
 def model():
     chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=150, align=False)
-    return sclvi.train([good_part(number) for number in range(16)], chosen)
+    return sclvi.train([good_part(number) for number in range(30)], chosen)  # no fewer may be learned from so long
 
 
 @given(
@@ -96,11 +96,23 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
 
 
 @pytest.mark.parametrize(
-    ("images", "most", "steps"),
-    [(1000, 3200, 3200), (100, 3200, 2000), (50, 3200, 1000), (49, 3200, 0), (5, 3200, 0), (5, 10, 10), (1000, 0, 0)],
+    ("images", "side", "most", "steps"),
+    [
+        (1000, 320, 3200, 3200),
+        (100, 320, 3200, 2000),  # crops of a quarter: 40 x 4 x 100 / 8
+        (100, 640, 3200, 3200),
+        (100, 256, 3200, 1280),
+        (50, 320, 3200, 1000),
+        (49, 320, 3200, 0),
+        (200, 160, 3200, 1000),
+        (200, 128, 3200, 1000),  # smaller than a crop
+        (5, 320, 3200, 0),
+        (5, 320, 10, 10),
+        (1000, 320, 0, 0),
+    ],
 )
-def test_few_images_are_not_shown_more_often_than_many(images, most, steps):
-    assert steps_for(images, most) == steps
+def test_few_images_are_not_shown_more_often_than_many(images, side, most, steps):
+    assert steps_for(images, (side, side), most) == steps
 
 
 @pytest.mark.parametrize("size", [(128, 128), (70, 93), (33, 200)])

@@ -18,7 +18,7 @@ from sclvi.synthetic.network import SegmentationNetwork
 _BATCH = 8
 _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
-_SHOWINGS = 160  # of each image at most: more and the network may know by heart what is to set the threshold
+_SHOWINGS = 40  # of each pixel at most: more and the network may know by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
@@ -26,9 +26,10 @@ _FOCUS = 2.0  # gamma of the focal loss
 _POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times as many
 
 
-def steps_for(count: int, most: int) -> int:
-    """How many steps can be learned from so many images; 0: too few to learn anything of use."""
-    steps = min(most, _SHOWINGS * count // _BATCH)
+def steps_for(count: int, size: tuple[int, int], most: int) -> int:
+    """How many steps can be learned from so many images of (h, w) px; 0: too few to learn anything of use."""
+    crop = math.prod(min(_CROP, side) for side in size)
+    steps = min(most, _SHOWINGS * count * math.prod(size) // (_BATCH * crop))
     return steps if steps >= min(most, _LEAST_STEPS) else 0
 
 
@@ -39,7 +40,7 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         images: N x C x h x w float, prepared by `Light`.
         progress: told of each step.
     """
-    steps = steps_for(len(images), most)
+    steps = steps_for(len(images), (images.shape[2], images.shape[3]), most)
     if steps == 0:
         return None
     learner = _Learner(images, seed)
