@@ -52,7 +52,8 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
         _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
         for memory, (found, scores), known in zip(learned.memories, learned.judge(region.prepared), usual, strict=False)
     ]
-    new = _exemplars(inspector, region, unusual, number)
+    encoded = _encoded(inspector, region)
+    new = _exemplars(inspector, region, encoded, unusual, number)
     memories = tuple(
         replace(memory, taught=_taught(memory.taught, exemplars, known.unusual))
         for memory, exemplars, known in zip(inspector.memories, new, usual, strict=False)
@@ -66,8 +67,8 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
         new += seen
     detector = inspector.detector
     if detector is not None:
-        looks = _looks(inspector, detector, region, usual[-1].unusual, number)
-        detector = replace(detector, taught=looks_of(joined(_known_looks(detector), looks), usual))
+        looks = _looks(inspector, detector, region, encoded[0], usual[-1].unusual, number)
+        detector = replace(detector, taught=looks_of(joined(detector.exemplars, looks), usual))
         new.append(looks)
     if all(exemplars is None for exemplars in new):
         raise SclviError(f"{region.loaded.name}: nothing to teach: the model finds nothing unusual there")
@@ -91,7 +92,8 @@ def flag(model: Model, image: Source, boxes: Sequence[Box], by: str | None = Non
     region = _Region.of(model, image, boxes)
     correction = _correction(model, "flagged", region, by)
     everything = [np.ones(memory.grid, bool) for memory in model.inspector.memories]
-    new = _exemplars(model.inspector, region, everything, model.picture_number(correction))
+    encoded = _encoded(model.inspector, region)
+    new = _exemplars(model.inspector, region, encoded, everything, model.picture_number(correction))
     if all(exemplars is None for exemplars in new):
         raise SclviError(f"{region.loaded.name}: nothing to flag: the model does not look at what is there")
     pairs = zip(model.inspector.memories, new, strict=True)
@@ -124,7 +126,7 @@ def undo(model: Model, number: int) -> Model:
         surface = replace(surface, taught=left)
     detector = model.inspector.detector
     if detector is not None:
-        looks = without(_known_looks(detector), *_origins(picture, model.inspector.memories[0].grid))
+        looks = without(detector.exemplars, *_origins(picture, model.inspector.memories[0].grid))
         detector = replace(detector, taught=looks_of(looks, model.calibration.usual))
     kept = tuple(correction for correction in model.corrections if correction.number != number)
     return _changed(model, replace(model.inspector, memories=memories, surface=surface, detector=detector), kept)
@@ -199,13 +201,19 @@ def _as_learned(inspector: Inspector) -> Inspector:
     )
 
 
-def _exemplars(inspector: Inspector, region: _Region, wanted: Sequence[Mask], number: int) -> list[Exemplars | None]:
+def _encoded(inspector: Inspector, region: _Region) -> list[Tensor]:
+    """Per scale, the codes of the picture at all remembered positions, 1 x h x w x D in the space of the memory."""
+    encoded = encode(inspector.encoder, region.prepared, tuple(memory.stride for memory in inspector.memories))
+    return [memory.in_space(codes.cpu()) for memory, codes in zip(inspector.memories, encoded, strict=True)]
+
+
+def _exemplars(
+    inspector: Inspector, region: _Region, encoded: Sequence[Tensor], wanted: Sequence[Mask], number: int
+) -> list[Exemplars | None]:
     """Per scale, the codes of the region's patches that are wanted (rows x columns each); None: there are none."""
-    strides = tuple(memory.stride for memory in inspector.memories)
-    encoded = encode(inspector.encoder, region.prepared, strides)
     exemplars = []
     for memory, codes, mask in zip(inspector.memories, encoded, wanted, strict=True):
-        rows = memory.placed(memory.in_space(codes.cpu()), memory.stride)
+        rows = memory.placed(codes, memory.stride)
         inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
         exemplars.append(_at(rows, inside & mask, number))
     return exemplars
@@ -226,19 +234,15 @@ def _responses(surface: Surface, region: _Region, above: float, number: int) -> 
     return exemplars
 
 
-def _looks(inspector: Inspector, detector: Detector, region: _Region, above: float, number: int) -> Exemplars | None:
+def _looks(
+    inspector: Inspector, detector: Detector, region: _Region, codes: Tensor, above: float, number: int
+) -> Exemplars | None:
     """The codes of the region's smallest patches in which something looks like a defect; None: nothing does."""
     memory = inspector.memories[0]
     maps = smooth(detector.pixels(region.prepared), inspector.settings.smoothing)
     spots = F.max_pool2d((maps > above).float()[:, None], memory.patch, memory.stride)[0, 0]
-    encoded = encode(inspector.encoder, region.prepared, tuple(memory.stride for memory in inspector.memories))[0]
-    rows = memory.in_space(encoded.cpu())
     inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
-    return _at(rows.view(-1, rows.shape[-1]), inside & (spots.numpy() > 0), number)
-
-
-def _known_looks(detector: Detector) -> Exemplars | None:
-    return None if detector.taught is None else detector.taught.taught.exemplars
+    return _at(codes.flatten(0, 2), inside & (spots.numpy() > 0), number)
 
 
 def _at(rows: Tensor, chosen: Mask, number: int) -> Exemplars | None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from sclvi.data.alignment import Alignment
 from sclvi.data.good import TrainingPicture
@@ -144,7 +143,7 @@ def _build(file: TensorFile, content: dict[str, Any]) -> Model:
     arrays = file.arrays
     settings = Settings(**content["settings"])
     encoder = empty_inspecting_encoder(settings.encoder, content["channels"])
-    encoder.load_state_dict({name[8:]: torch.from_numpy(a) for name, a in arrays.items() if name[:8] == "encoder."})
+    encoder.load_state_dict(_build_state(arrays, "encoder."))
     encoder = to_device(encoder, pick_device())
     memories = tuple(_build_memory(file, number, known) for number, known in enumerate(content["memories"]))
     surface = _build_surface(arrays, encoder, settings)
@@ -320,7 +319,7 @@ def _build_gaussian(arrays: Arrays, number: int) -> Gaussian:
 
 
 def _build_detector(arrays: Arrays, channels: int) -> Detector | None:
-    state = {name[9:]: torch.from_numpy(a) for name, a in arrays.items() if name[:9] == "detector."}
+    state = _build_state(arrays, "detector.")
     if not state:
         return None
     network = SegmentationNetwork(channels).folded()
@@ -328,8 +327,18 @@ def _build_detector(arrays: Arrays, channels: int) -> Detector | None:
     return Detector(to_device(network, pick_device()))
 
 
+def _build_state(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
+    """Of a module; empty where none was written under this prefix."""
+    named = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {name: torch.from_numpy(array) for name, array in named.items()}
+
+
+def _state_arrays(module: nn.Module, prefix: str) -> Arrays:
+    return {f"{prefix}{name}": value.cpu().contiguous().numpy() for name, value in module.state_dict().items()}
+
+
 def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, light: Light) -> Arrays:
-    arrays: Arrays = {f"encoder.{name}": _array_of(value) for name, value in inspector.encoder.state_dict().items()}
+    arrays = _state_arrays(inspector.encoder, "encoder.")
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
         arrays["alignment.template"] = alignment.template
@@ -348,13 +357,8 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
         arrays[f"surface{number}.means"] = level.means.cpu().numpy()
         arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
     if inspector.detector is not None:
-        state = inspector.detector.network.state_dict()
-        arrays |= {f"detector.{name}": _array_of(value) for name, value in state.items()}
+        arrays |= _state_arrays(inspector.detector.network, "detector.")
     return arrays
-
-
-def _array_of(value: Tensor) -> NDArray[Any]:
-    return value.cpu().contiguous().numpy()
 
 
 def _known_sums(inspector: Inspector) -> dict[str, str]:
@@ -370,9 +374,8 @@ def _correction_arrays(inspector: Inspector) -> Arrays:
         arrays |= _exemplar_arrays(memory.flagged, f"memory{number}.flagged")
     for number, taught in enumerate(inspector.surface.taught if inspector.surface is not None else ()):
         arrays |= _exemplar_arrays(exemplars_of(taught), f"surface{number}.taught")
-    detector = inspector.detector
-    if detector is not None and detector.taught is not None:
-        arrays |= _exemplar_arrays(detector.taught.taught.exemplars, "looks.taught")
+    if inspector.detector is not None:
+        arrays |= _exemplar_arrays(inspector.detector.exemplars, "looks.taught")
     return arrays
 
 

@@ -33,6 +33,11 @@ class Detector:
     network: SegmentationNetwork
     taught: TaughtLooks | None = None
 
+    @property
+    def exemplars(self) -> Exemplars | None:
+        """The codes that were taught."""
+        return None if self.taught is None else self.taught.taught.exemplars
+
     def pixels(self, images: Tensor) -> Tensor:
         """Probability of a defect; B x C x H x W float, prepared by `Light` -> B x H x W 0..1."""
         device = next(self.network.parameters()).device

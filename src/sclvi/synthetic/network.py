@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTH = 16  # channels at half resolution
+_WIDTH = 16  # channels at half resolution
 _GROWTH = (1, 2, 4, 6, 6)  # channels of each level, in widths; each level has half the resolution of that before
 
 
@@ -32,7 +32,7 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        widths = [WIDTH * growth for growth in _GROWTH]
+        widths = [_WIDTH * growth for growth in _GROWTH]
         inputs = [channels, *widths[:-1]]
         self.down = nn.ModuleList(
             nn.Sequential(_Block(before, after, 3 if level else 5, 2), _Block(after, after))
