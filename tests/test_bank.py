@@ -51,6 +51,17 @@ def test_a_picture_can_be_kept_from_finding_itself(count):
     assert (bank.search(memory[100:300], 1).origins[:, 0] == origins[100:300]).float().mean() > 0.99
 
 
+def test_what_only_one_picture_shows_is_compared_with_the_others_all_the_same():
+    alike, odd = clustered(24_000), clustered(2000, seed=1) + 5  # the lists near it hold nothing but its own patches
+    memory = torch.cat([alike, odd])
+    bank = MemoryBank.build(memory, torch.arange(26_000), seed=0)
+    near = bank.search(torch.cat([odd[:20], alike[:20]]), 10, (24_000, 26_000))
+    distances, _ = exact(alike, odd[:20], 10)
+    torch.testing.assert_close(near.distances[:20], distances, rtol=1e-3, atol=1e-3)
+    assert (near.origins >= 0).all() and (near.origins < 24_000).all()
+    assert near.distances[20:, 0].max() < 0.01  # which are their own
+
+
 def test_more_neighbours_than_items_are_marked_missing():
     near = MemoryBank.build(clustered(3), torch.arange(3), seed=0).search(clustered(4, seed=1), 10)
     assert near.distances.isinf().sum(1).tolist() == [7] * 4

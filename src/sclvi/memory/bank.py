@@ -100,7 +100,7 @@ class MemoryBank:
             without: half-open range of origins that are not looked at (a picture must not find itself).
         """
         rows = np.ascontiguousarray(queries.numpy(), np.float32)
-        squared, items = self._nearest(rows, eta, self._parameters(without))
+        squared, items = self._nearest(rows, eta, without)
         found = items >= 0
         missing = None if found.all() else torch.from_numpy(~found)
         items = np.where(found, items, 0)
@@ -114,24 +114,43 @@ class MemoryBank:
         return near
 
     def _nearest(
-        self, queries: NDArray[np.float32], eta: int, parameters: "faiss.SearchParameters | None"
+        self, queries: NDArray[np.float32], eta: int, without: tuple[int, int] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distances and items, Q x eta each; item -1: missing."""
+        selector = self._selector(without)
         if not isinstance(self._index, faiss.IndexIVF):
-            squared, items = self._index.search(queries, eta, params=parameters)
+            squared, items = self._index.search(queries, eta, params=faiss.SearchParameters(sel=selector))
             return squared, items
         apart, lists = self._index.quantizer.search(queries, self._index.nprobe)
         order = np.arange(len(lists))  # neighbouring patches often look into the same lists
         if len(lists) > self.lists:  # several queries a list follow each other: it is read once
             order = np.argsort(lists[:, 0], kind="stable")
-        queries, apart, lists = queries[order], apart[order], lists[order]
-        squared, items = np.empty((len(order), eta), np.float32), np.empty((len(order), eta), np.int64)
-        arrays = [faiss.swig_ptr(array) for array in (lists, apart, squared, items)]
-        # FAISS's Python form of this takes no parameters
-        self._index.search_preassigned_c(len(order), faiss.swig_ptr(queries), eta, *arrays, False, parameters)
+        squared, items = self._look_into(lists[order], queries[order], apart[order], eta, selector)
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        return squared[back], items[back]
+        squared, items = squared[back], items[back]
+        lost = items[:, 0] < 0  # these lists hold nothing, or only what is not to be looked at
+        if lost.any():
+            every = np.tile(np.arange(self.lists), (lost.sum(), 1))
+            apart = np.zeros(every.shape, np.float32)  # codes are not kept as differences from centres
+            squared[lost], items[lost] = self._look_into(every, queries[lost], apart, eta, selector)
+        return squared, items
+
+    def _look_into(
+        self,
+        lists: NDArray[np.int64],
+        queries: NDArray[np.float32],
+        apart: NDArray[np.float32],
+        eta: int,
+        selector: Any,  # noqa: ANN401  # FAISS
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The nearest in some lists of each query, Q x eta; `lists` and the distances to their centres: Q x probes."""
+        squared, items = np.empty((len(lists), eta), np.float32), np.empty((len(lists), eta), np.int64)
+        arrays = [faiss.swig_ptr(array) for array in (lists, apart, squared, items)]
+        parameters = faiss.SearchParametersIVF(sel=selector, nprobe=lists.shape[1])
+        # FAISS's Python form of this takes no parameters
+        self._index.search_preassigned_c(len(lists), faiss.swig_ptr(queries), eta, *arrays, False, parameters)
+        return squared, items
 
     def codes_of(self, items: NDArray[np.int64]) -> Tensor:
         """The codes that are remembered; any shape of items, 0 to N - 1 -> that shape x D float32."""
@@ -141,15 +160,13 @@ class MemoryBank:
         gathered = runs.index_select(0, torch.from_numpy(self._places[items.ravel()]))
         return gathered.view(torch.half).view(*items.shape, -1).float()
 
-    def _parameters(self, without: tuple[int, int] | None) -> "faiss.SearchParameters | None":
+    def _selector(self, without: tuple[int, int] | None) -> Any:  # noqa: ANN401  # FAISS
+        """What may be looked at; None: everything."""
         if without is None:
             return None
         # Items are added in order of origin, so a range of origins is a range of items.
         first, last = np.searchsorted(self.origins, without)
-        selector = faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(last)))
-        if isinstance(self._index, faiss.IndexIVF):
-            return faiss.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
-        return faiss.SearchParameters(sel=selector)
+        return faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(last)))
 
     def to_bytes(self) -> NDArray[np.uint8]:
         return self._written
