@@ -18,7 +18,7 @@ def score_as_stranger(
 
     Args:
         inspector: its memory holds the codes of `images`, in this order; its surface is not looked at. Its detector
-            stays as it is: it does not know by heart what it learned from (docs/decisions/0007).
+            stays as it is: it hardly knows by heart what it learned from (docs/decisions/0007).
         moments: of `images`; None: there is no surface.
         images: N x C x h x w float, prepared by `Light`; of two pictures at least.
         own: the numbers of those that show the picture: one, or its tiles.
