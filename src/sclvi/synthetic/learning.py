@@ -1,6 +1,7 @@
 """A network learns to see synthetic defects on the good pictures."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,14 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
     steps = steps_for(len(images), (images.shape[2], images.shape[3]), most)
     if steps == 0:
         return None
-    learner = _Learner(images, seed)
-    for step in range(steps):
-        loss = learner.step(_rate(step, steps))
-        progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
+    learner = _Learner(images.shape[1], seed)
+    artist = _Artist(images, seed)
+    with ThreadPoolExecutor(1) as pool:  # the next crops are read and drawn while the network learns from these
+        drawing = pool.submit(artist.draw)
+        for step in range(steps):
+            crops, drawing = drawing.result(), pool.submit(artist.draw)
+            loss = learner.step(crops, _rate(step, steps))
+            progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
     return Detector(learner.network.folded())
 
 
@@ -61,32 +66,14 @@ class _Crops:
     defective: Tensor  # B x 1 x ceil(h / 2) x ceil(w / 2) float, 0 or 1
 
 
-class _Learner:
-    """A network and where its pictures come from."""
+class _Artist:
+    """Draws crops of good pictures with defects and without."""
 
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.rng = images, np.random.default_rng(seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            network = SegmentationNetwork(images.shape[1])
-        self.device = pick_device()
-        self.network = to_device(network, self.device).train()
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
 
-    def step(self, rate: float) -> float:
-        """One step; returns the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        crops = self._draw()
-        with reduced_precision(self.device):
-            logits = self.network(crops.pixels.to(self.device).contiguous(memory_format=torch.channels_last))
-        loss = focal_loss(logits.float(), crops.defective.to(self.device))
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
-
-    def _draw(self) -> _Crops:
+    def draw(self) -> _Crops:
+        """The crops of one step."""
         chosen = torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))
         crops = [self._crop(picture) for picture in self.images[chosen].permute(0, 2, 3, 1).numpy()]
         drawn = [self._defective(crop, other) for crop, other in zip(crops, crops[1:] + crops[:1], strict=True)]
@@ -107,6 +94,30 @@ class _Learner:
         gain, shift = 1 + _GAIN * self.rng.standard_normal(), _SHIFT * self.rng.standard_normal()
         noise = self.rng.standard_normal(crop.shape, np.float32)
         return (crop * gain + shift + _NOISE * noise).astype(np.float32), mask
+
+
+class _Learner:
+    """The network and its optimiser."""
+
+    def __init__(self, channels: int, seed: int) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = SegmentationNetwork(channels)
+        self.device = pick_device()
+        self.network = to_device(network, self.device).train()
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+
+    def step(self, crops: _Crops, rate: float) -> float:
+        """One step; returns the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with reduced_precision(self.device):
+            logits = self.network(crops.pixels.to(self.device).contiguous(memory_format=torch.channels_last))
+        loss = focal_loss(logits.float(), crops.defective.to(self.device))
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
 
 
 def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
