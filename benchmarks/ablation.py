@@ -27,7 +27,7 @@ LEARNING: Mapping[str, Mapping[str, Any]] = {
     "context learning": {"steps": 0},
     "procedural start": {"start": "random"},
     "soft length normalisation": {"softness": None},
-    "working size 320": {"short_side": 256, "smoothing": 4.0},
+    "working size 320": {"short_side": 256, "smoothing": 1.2},
 }
 SCORING: Mapping[str, Mapping[str, Any]] = {
     "none": {},

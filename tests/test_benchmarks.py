@@ -52,7 +52,7 @@ def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path, mo
     rows = list(measure(tmp_path, QUICK, parts, seed=0))
     assert [row["without"] for row in rows] == list(parts)
     assert len({row["settings"] for row in rows}) == 3
-    assert [len(model.calibration.usual) for model in built] == [3, 2, 3]  # maps
+    assert [len(model.calibration.usual) for model in built] == [4, 2, 4]  # maps
     scores = [model.calibration.scores for model in built]
     assert scores[0] != scores[1]
     assert [model.inspector.settings.raised for model in built] == [True, True, False]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,11 +28,6 @@ def test_usual_is_level_median_and_robust_deviation(count):
     assert usual.spread == pytest.approx(math.sqrt(own**2 + 0.05**2), rel=1e-3)
 
 
-def test_caution_makes_a_map_less_easily_surprised():
-    maps = good_maps(15)
-    assert Usual.measure(maps, caution=2.0).spread == pytest.approx(2 * Usual.measure(maps).spread)
-
-
 def test_one_good_picture_and_empty_maps_give_a_finite_measure():
     for maps in (good_maps(1), torch.zeros(3, 4, 4)):
         usual = Usual.measure(maps)
@@ -43,8 +39,23 @@ def test_fusion_by_hand():
     # geometric mean of 8 and 0.5 is 2; the first map is log(8 / 2) / 0.5 deviations over its peaks
     maps = [torch.full((1, 1, 1), 8.0), torch.full((1, 1, 1), 0.5)]
     fused = fuse_maps(maps, (AS_USUAL, AS_USUAL), raised=True)
-    assert fused.item() == pytest.approx(2 * (1 + math.log(4) / 0.5) ** 2, rel=1e-5)
+    assert fused.item() == pytest.approx(2 * (1 + math.log(4) / 0.5), rel=1e-5)
     assert fuse_maps(maps, (AS_USUAL, AS_USUAL), raised=False).item() == pytest.approx(2, rel=1e-5)
+
+
+def test_surprises_add_up_and_a_map_below_its_peaks_takes_nothing_away():
+    # log(8 / 2) / 0.5 and log(4 / 2) / 0.5 deviations over the peaks; the third map lies below its own
+    maps = [torch.full((1, 1, 1), value) for value in (8.0, 4.0, 0.25)]
+    expected = 2 * (1 + math.log(4) / 0.5 + math.log(2) / 0.5)
+    assert fuse_maps(maps, (AS_USUAL,) * 3, raised=True).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_map_that_ranks_does_not_surprise_and_one_that_surprises_does_not_rank():
+    maps = [torch.full((1, 1, 1), value) for value in (8.0, 4.0, 0.5)]
+    usual = (replace(AS_USUAL, role="rank"), replace(AS_USUAL, role="surprise"), AS_USUAL)
+    mean = math.sqrt(8 * 0.5)
+    assert fuse_maps(maps, usual, raised=True).item() == pytest.approx(mean * (1 + math.log(2) / 0.5), rel=1e-5)
+    assert fuse_maps(maps, usual, raised=False).item() == pytest.approx(mean, rel=1e-5)
 
 
 @given(st.lists(st.floats(0.01, 2.0), min_size=2, max_size=4))

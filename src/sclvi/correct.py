@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,12 +24,14 @@ from sclvi.encoders.compute import encode
 from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
-from sclvi.memory.surface import Surface, pixels_of
+from sclvi.memory.surface import Surface, maps_of, per_level
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
-from sclvi.scoring.pixels import smooth
 from sclvi.synthetic.detector import Detector, looks_of
+
+_BLURRED = 2  # px around a region that what is in it may have coloured
+_DRAWN_FROM = 3  # px around a region from which its surroundings are drawn on
 
 
 def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None = None) -> Model:
@@ -60,10 +63,10 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     )
     surface = inspector.surface
     if surface is not None and learned.surface is not None:
-        above = usual[len(memories)].unusual
+        above = per_level(*(known.unusual for known in usual[len(memories) :][:2]))
         seen = _responses(learned.surface, region, above, number)
-        pairs = zip(surface.taught, seen, strict=True)
-        surface = replace(surface, taught=tuple(_taught(old, more, above) for old, more in pairs))
+        triples = zip(surface.taught, seen, above, strict=True)
+        surface = replace(surface, taught=tuple(_taught(*triple) for triple in triples))
         new += seen
     detector = inspector.detector
     if detector is not None:
@@ -150,6 +153,15 @@ class _Region:
         masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)
         return cls(loaded, model.light(loaded.aligned[None]), tuple(boxes), masks)
 
+    def blank(self) -> Tensor:
+        """The picture with what is around the region drawn on into it; as it is where there is nothing around."""
+        inside = np.any(self.masks, axis=0)
+        if inside.all():
+            return self.prepared
+        hole = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=_BLURRED)
+        filled = [cv2.inpaint(channel, hole, _DRAWN_FROM, cv2.INPAINT_TELEA) for channel in self.prepared[0].numpy()]
+        return torch.from_numpy(np.stack(filled))[None]
+
 
 def _correction(model: Model, kind: Kind, region: _Region, by: str | None) -> Correction:
     loaded = region.loaded
@@ -219,18 +231,23 @@ def _exemplars(
     return exemplars
 
 
-def _responses(surface: Surface, region: _Region, above: float, number: int) -> list[Exemplars | None]:
-    """Per level, the unusual responses of the region; None: there are none, as where all levels together are usual."""
+def _responses(surface: Surface, region: _Region, above: Sequence[float], number: int) -> list[Exemplars | None]:
+    """Per level, the responses of the region that are `above`; None: there are none, as where both maps are usual.
+
+    Those around it count, too, which would be usual but for what is in it: filters for lines answer far beyond it.
+    """
     exemplars: list[Exemplars | None] = []
-    judged = surface.judge(region.prepared)
-    whole = (pixels_of(judged, (region.prepared.shape[2], region.prepared.shape[3]))[0] > above).numpy()
-    if not any((whole & mask).any() for mask in region.masks):
+    judged, blank = surface.judge(region.prepared), surface.judge(region.blank())
+    maps = maps_of(judged, (region.prepared.shape[2], region.prepared.shape[3]))
+    unusual = ((maps[0] > above[0]) | (maps[1] > above[-1]))[0].numpy()
+    if not any((unusual & mask).any() for mask in region.masks):
         return [None] * len(surface.levels)
-    for seen, distances in judged:
+    for (seen, distances), (_, without_it), most in zip(judged, blank, above, strict=True):
         grid = (distances.shape[1], distances.shape[2])
         inside = patches_inside(region.masks, seen.extent, seen.stride, grid)
-        unusual = (distances[0] > above).cpu().numpy()
-        exemplars.append(_at(seen.responses[0].flatten(0, 1).cpu(), inside & unusual, number))
+        by_it = (without_it[0] <= most).cpu().numpy()
+        unusual = (distances[0] > most).cpu().numpy()
+        exemplars.append(_at(seen.responses[0].flatten(0, 1).cpu(), (inside | by_it) & unusual, number))
     return exemplars
 
 
@@ -239,7 +256,7 @@ def _looks(
 ) -> Exemplars | None:
     """The codes of the region's smallest patches in which something looks like a defect; None: nothing does."""
     memory = inspector.memories[0]
-    maps = smooth(detector.pixels(region.prepared), inspector.settings.smoothing)
+    maps = detector.pixels(region.prepared)
     spots = F.max_pool2d((maps > above).float()[:, None], memory.patch, memory.stride)[0, 0]
     inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
     return _at(codes.flatten(0, 2), inside & (spots.numpy() > 0), number)

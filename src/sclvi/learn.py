@@ -36,15 +36,13 @@ from sclvi.model import Calibration, Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
-from sclvi.scoring.maps import Usual, fuse_maps
+from sclvi.scoring.maps import Role, Usual, fuse_maps
 from sclvi.scoring.regions import region_scores
 from sclvi.scoring.strangers import score_as_stranger
 from sclvi.settings import Settings
 from sclvi.synthetic.detector import Detector
 from sclvi.synthetic.learning import learn_defects
 
-# About maps whose maxima on good pictures have long tails, which a deviation does not tell of.
-_SURFACE_CAUTION, _DETECTOR_CAUTION = 2.0, 3.0
 _REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
 _HELD = 200  # pictures that set the threshold at most: scoring them takes time, and more hardly move it
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
@@ -252,15 +250,15 @@ class _Shown:
     pixels: Tensor  # that decide about each, R
     sums: Tensor  # over these pixels, R x K float64
     peaks: Tensor  # maxima, R x K
-    cautions: tuple[float, ...]  # of each kind, see `Usual`
+    roles: tuple[Role, ...]  # of each kind
 
     def usual(self, without: int | None = None) -> tuple[Usual, ...]:
         """Of each kind; `without`: number of a picture that does not count, which leaves another at least."""
         counted = self.numbers != (-1 if without is None else without)
         means = self.sums[counted].sum(0) / self.pixels[counted].sum()
         return tuple(
-            Usual.of_summaries(mean, maxima, caution)
-            for mean, maxima, caution in zip(means.tolist(), self.peaks[counted].T, self.cautions, strict=True)
+            Usual.of_summaries(mean, maxima, role)
+            for mean, maxima, role in zip(means.tolist(), self.peaks[counted].T, self.roles, strict=True)
         )
 
 
@@ -272,15 +270,12 @@ def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
         seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
-    cautions = [1.0] * len(inspector.memories)
-    cautions += [_SURFACE_CAUTION] if moments is not None else []
-    cautions += [_DETECTOR_CAUTION] if inspector.detector is not None else []
     return _Shown(
         numbers=references,
         pixels=torch.tensor([lesson.data.pixels_of(picture) for picture in references.tolist()]),
         sums=torch.stack(sums),
         peaks=torch.stack(peaks),
-        cautions=tuple(cautions),
+        roles=inspector.roles,
     )
 
 

@@ -29,7 +29,7 @@ from sclvi.memory.correction import Correction
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of
 from sclvi.memory.gaussian import Gaussian
 from sclvi.memory.scale import ScaleMemory
-from sclvi.memory.surface import LEVELS, Surface
+from sclvi.memory.surface import LEVELS, Surface, per_level
 from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
@@ -38,7 +38,7 @@ from sclvi.synthetic.detector import Detector, looks_of
 from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 
 
 def fingerprint_of(
@@ -216,8 +216,9 @@ def _with_corrections(inspector: Inspector, calibration: Calibration, arrays: Ar
     )
     surface = inspector.surface
     if surface is not None:
-        names = [f"surface{number}.taught" for number in range(len(surface.levels))]
-        surface = replace(surface, taught=tuple(_build_taught(arrays, name, above[len(memories)]) for name in names))
+        limits = enumerate(per_level(*above[len(memories) :][:2]))
+        taught = tuple(_build_taught(arrays, f"surface{number}.taught", limit) for number, limit in limits)
+        surface = replace(surface, taught=taught)
     detector = inspector.detector
     if detector is not None:
         detector = replace(detector, taught=looks_of(_build_exemplars(arrays, "looks.taught"), calibration.usual))

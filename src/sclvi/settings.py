@@ -100,8 +100,10 @@ class Settings(BaseModel):
     synthetic_steps: int = Field(
         3200, ge=0, description="steps at most in which a network learns to see synthetic defects; 0: without"
     )
-    raised: bool = Field(True, description="raise the map where one kind of map alone is surprised")
-    smoothing: float = Field(5.0, ge=0, description="sigma of the map's Gaussian filter, px")
+    raised: bool = Field(True, description="raise the map where single kinds of map are surprised")
+    smoothing: float = Field(
+        1.5, ge=0, description="sigma of the Gaussian filter of all maps but the synthetic defects', px"
+    )
     set_aside: float = Field(
         0.0,
         ge=0,

@@ -29,6 +29,7 @@ _NEIGHBOURS = 32  # of a patch; they come from some twenty pictures
 _VOUCHERS = 5  # pictures, or a tenth of all, that must have a patch before it is usual
 _ROUNDS = 3  # of leaving out and looking again; the second changes little, the third hardly anything
 _FOLD = 16  # pictures, or a tenth of all, that the surface is learned without at once
+_SMOOTHING = 5.0  # px; one pixel should not make a picture unlike the others
 _REDUCTION = 4  # of the maps that are kept
 _OWN_SPREAD = 0.05  # in logarithms of a map's maximum
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
@@ -123,7 +124,7 @@ class _Folder:
             near = found.neighbours
             patches = memory.grid[0] * memory.grid[1]
             distances = nth_picture_distance(near.distances, near.origins // patches, nth).view(found.grid)
-            maps.append(smooth(pixel_map(distances, found.patch, found.stride, found.size), self.settings.smoothing))
-        maps.append(smooth(surface.pixels(image), self.settings.smoothing))
+            maps.append(smooth(pixel_map(distances, found.patch, found.stride, found.size), _SMOOTHING))
+        maps.append(smooth(surface.pixels(image), _SMOOTHING))
         upright = [self.data.alignment.upright_map(one[0], self.data.pictures[number].pose) for one in maps]
         return F.avg_pool2d(torch.stack(upright), _REDUCTION)

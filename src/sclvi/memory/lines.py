@@ -1,37 +1,54 @@
 """Filters that add up what lies along a line: hairlines and scratches in grain, which no small filter can tell from it.
 
 The shape is the second derivative of a Gaussian across the line and a longer Gaussian along it (a steerable ridge
-detector stretched, as in Jacob and Unser 2004): a line of twenty px stands out of grain that is stronger than it.
+detector stretched, as in Jacob and Unser 2004): a line of fifty px stands out of grain that is stronger than it. So
+long a filter answers far beyond the line's ends, too, so a short one has to agree.
 """
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 DIRECTIONS = 12
-REACH = 11  # px, from the middle of a filter to its edge
-_LENGTH = 5.0  # px, sigma along the line; 1 px across
+REACH = 33  # px, from the middle of a filter to its edge
+LONG, SHORT = 15.0, 5.0  # px, sigma along the line; 1 px across
 
 
 @cache
-def line_filters() -> Tensor:
-    """DIRECTIONS x 1 x (2 REACH + 1) x (2 REACH + 1) float32; each has mean 0 and length 1."""
+def line_filters(length: float) -> Tensor:
+    """DIRECTIONS x (2 REACH + 1) x (2 REACH + 1) float32; each has mean 0 and length 1. `length`: LONG or SHORT."""
     rows, columns = torch.meshgrid(*(torch.arange(-REACH, REACH + 1).double(),) * 2, indexing="ij")
     angles = (torch.arange(DIRECTIONS).double() * math.pi / DIRECTIONS)[:, None, None]
     along = columns * angles.cos() + rows * angles.sin()
     across = rows * angles.cos() - columns * angles.sin()
-    drawn = (1 - across.square()) * torch.exp(-across.square() / 2 - along.square() / (2 * _LENGTH**2))
+    drawn = (1 - across.square()) * torch.exp(-across.square() / 2 - along.square() / (2 * length**2))
     drawn = drawn - drawn.mean((1, 2), keepdim=True)
-    return (drawn / drawn.flatten(1).norm(dim=1)[:, None, None]).float()[:, None]
+    return (drawn / drawn.flatten(1).norm(dim=1)[:, None, None]).float()
 
 
 def line_strengths(images: Tensor) -> Tensor:
     """How strong a bright or dark line passes through each pixel, in each direction.
 
+    The geometric mean of what the long and the short filter answer; 0 where one sees a bright line, the other a dark.
+
     B x C x H x W float -> B x DIRECTIONS x H x W float >= 0, of the mean of the channels.
     """
+    height, width = images.shape[2:]
     grey = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
-    return F.conv2d(grey, line_filters().to(grey)).abs()
+    size = (next_fast_len(height + 2 * REACH, real=True), next_fast_len(width + 2 * REACH, real=True))
+    filters = _spectra(size, images.device)
+    # One picture at a time: together with others the transform of a picture may round otherwise.
+    answers = [torch.fft.irfft2(torch.fft.rfft2(one, s=size) * filters, s=size) for one in grey]
+    long, short = torch.stack(answers)[..., :height, :width].unflatten(1, (2, DIRECTIONS)).unbind(1)
+    return (long * short).clamp_min(0).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _spectra(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Of the long and the short filters, for a correlation with pictures of that size, which is faster so."""
+    filters = torch.cat([line_filters(length) for length in (LONG, SHORT)]).to(device)
+    return torch.fft.rfft2(filters, s=size).conj()

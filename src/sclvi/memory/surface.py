@@ -28,7 +28,8 @@ _REDUCTIONS = (1, 2, 4)  # of the first layer
 _LINES_REDUCTIONS = (2, 4)  # full resolution adds little on the pictures at hand, and costs four times as much
 LEVELS = len(_REDUCTIONS) + len(_LINES_REDUCTIONS)
 _KERNEL, _STEP = 4, 2  # px, of the first layer
-_LINES_STEP = 4  # px; each answer is the strongest in a window of twice that
+_LINES_STEP = 4  # px
+_LINES_WINDOW = 3  # steps, of which an answer is the strongest: a line that lies a few px elsewhere is the same
 _MOST_PLACES = 128 * 128  # at one level: the covariance of a place takes 8 KiB while it is learned
 
 
@@ -54,7 +55,11 @@ class Surface:
 
         B x C x H x W float, prepared by `Light` -> B x H x W float >= 0.
         """
-        return pixels_of(self.judge(images), (images.shape[2], images.shape[3]))
+        return self.maps(images)[0]
+
+    def maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As `pixels`, over all levels and over those of lines alone."""
+        return maps_of(self.judge(images), (images.shape[2], images.shape[3]))
 
     def judge(self, images: Tensor) -> list[tuple[Answers, Tensor]]:
         """Per level, the responses and their distances, B x h x w float; images as of `pixels`."""
@@ -67,10 +72,15 @@ class Surface:
         return judged
 
 
-def pixels_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> Tensor:
-    """See `Surface.pixels`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
-    squares = [pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged]
-    return torch.stack(squares).mean(0).sqrt().cpu()
+def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """See `Surface.maps`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
+    squares = torch.stack([pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged])
+    return squares.mean(0).sqrt().cpu(), squares[len(_REDUCTIONS) :].mean(0).sqrt().cpu()
+
+
+def per_level(surface: float, lines: float) -> tuple[float, ...]:
+    """For each level, the first where it is of the first layer, the second where it is of lines."""
+    return (surface,) * len(_REDUCTIONS) + (lines,) * len(_LINES_REDUCTIONS)
 
 
 @dataclass(frozen=True)
@@ -126,9 +136,10 @@ def _first_layer(filters: nn.Module, images: Tensor, reduction: int) -> Answers:
 
 def _lines(images: Tensor, reduction: int) -> Answers:
     stride = _LINES_STEP * _times_too_many(images, _LINES_STEP)
-    strengths = line_strengths(F.avg_pool2d(_padded(images, 2 * stride, stride), reduction))
-    windows = F.max_pool2d(strengths, 2 * stride // reduction, stride // reduction)
-    return Answers(windows.permute(0, 2, 3, 1), 2 * stride, stride)
+    extent = _LINES_WINDOW * stride
+    strengths = line_strengths(F.avg_pool2d(_padded(images, extent, stride), reduction))
+    windows = F.max_pool2d(strengths, extent // reduction, stride // reduction)
+    return Answers(windows.permute(0, 2, 3, 1), extent, stride)
 
 
 def _times_too_many(images: Tensor, stride: int) -> int:

@@ -12,6 +12,7 @@ from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
 from sclvi.scoring.flagged import raise_flagged
+from sclvi.scoring.maps import Role
 from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 from sclvi.synthetic.detector import Detector, excuse
@@ -53,6 +54,18 @@ class Inspector:
     settings: Settings
     detector: Detector | None = None
 
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Of each map that `score` gives.
+
+        The surface ranks places well, but its maxima on good pictures are chance: what surprises are its lines, and the
+        detector sees wrong shades. Where there is none, a wrong shade may surprise nothing else.
+        """
+        roles: list[Role] = ["both"] * len(self.memories)
+        if self.surface is not None:
+            roles += ["cautious" if self.detector is None else "rank", "surprise"]
+        return (*roles, "both") if self.detector is not None else tuple(roles)
+
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
 
@@ -69,17 +82,17 @@ class Inspector:
         return found
 
     def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Found]:
-        """The smoothed maps of B pictures, B x H x W float each, and what was found at the smallest scale.
+        """The maps of B pictures, B x H x W float each, as `roles` has them, and what was found at the smallest scale.
 
-        One map per scale (eq. 7), then those of the surface and of the detector, where there are any.
+        One map per scale (eq. 7), then, where there are any, two of the surface and the detector's.
         """
         settings = self.settings
         judged = self.judge(images, without)
         maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
-            maps.append(smooth(self.surface.pixels(images), settings.smoothing))
+            maps += [smooth(one, settings.smoothing) for one in self.surface.maps(images)]
         if self.detector is not None:
-            maps.append(_detect(self.detector, images, judged[0][0], settings.smoothing))
+            maps.append(_detect(self.detector, images, judged[0][0]))
         return maps, judged[0][0]
 
     def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
@@ -107,9 +120,9 @@ class Inspector:
         return found, scores
 
 
-def _detect(detector: Detector, images: Tensor, found: Found, smoothing: float) -> Tensor:
-    """The smoothed map of the detector, B x H x W; `found` in these images at the smallest scale."""
-    maps = smooth(detector.pixels(images), smoothing)
+def _detect(detector: Detector, images: Tensor, found: Found) -> Tensor:
+    """The map of the detector, B x H x W; `found` in these images at the smallest scale."""
+    maps = detector.pixels(images)
     if detector.taught is None:
         return maps
     return excuse(maps, found.codes.view(*found.grid, -1), found.stride, found.patch, detector.taught)

@@ -2,12 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
 _OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
+# Whether a map counts in the mean of the maps, raises it, or does both; the cautious one needs more to raise it.
+Role = Literal["both", "cautious", "rank", "surprise"]
+_CAUTION = 2.0
+
 _UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; half of it costs twice the lookups
 
 
@@ -18,6 +23,7 @@ class Usual:
     level: float  # mean over all pixels, > 0
     peak: float  # median over the pictures of log(maximum / level)
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
+    role: Role = "both"
 
     @property
     def unusual(self) -> float:
@@ -25,18 +31,19 @@ class Usual:
         return self.level * math.exp(_UNUSUAL * self.peak)
 
     @classmethod
-    def measure(cls, maps: Tensor, caution: float = 1.0) -> "Usual":
-        """From the maps of good pictures, N x H x W float >= 0; `caution` > 1 makes it less easily surprised."""
-        return cls.of_summaries(maps.mean().item(), maps.amax((1, 2)), caution)
+    def measure(cls, maps: Tensor, role: Role = "both") -> "Usual":
+        """From the maps of good pictures, N x H x W float >= 0."""
+        return cls.of_summaries(maps.mean().item(), maps.amax((1, 2)), role)
 
     @classmethod
-    def of_summaries(cls, mean: float, maxima: Tensor, caution: float = 1.0) -> "Usual":
+    def of_summaries(cls, mean: float, maxima: Tensor, role: Role = "both") -> "Usual":
         """As `measure`, from the mean of all pixels and each map's maximum, N."""
         level = max(mean, _FAINTEST)
         peaks = _logarithm(maxima, level)
         peak = peaks.quantile(0.5)  # `median` takes the lower of two middle values
         spread = 1.4826 * (peaks - peak).abs().quantile(0.5).item()
-        return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD))
+        caution = _CAUTION if role == "cautious" else 1.0
+        return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD), role)
 
 
 def fuse_scales(maps: list[Tensor]) -> Tensor:
@@ -48,23 +55,23 @@ def fuse_scales(maps: list[Tensor]) -> Tensor:
 
 
 def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Tensor:
-    """Geometric mean of the maps, raised where one map alone shows more than the worst places of good pictures do.
+    """Geometric mean of the maps, raised where a map shows more than the worst places of good pictures do.
 
     Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean ranks
-    places well, but a defect that one map sees and the others do not is averaged away. So it is multiplied by
-    (1 + s)^2, s the largest surprise, in deviations of the maxima of good pictures, where that is positive.
+    places well, but a defect that one map sees and the others do not is averaged away. So it is multiplied by 1 + s,
+    s the sum of the surprises: how far a map lies above the maxima of good pictures, in deviations of these. What
+    several maps see adds up, and a map that is always a little surprised alone does not decide.
 
     Args:
         maps: B x H x W float >= 0 each.
-        usual: of each map.
+        usual: of each map; its role says where the map counts. One map at least ranks.
         raised: False gives the mean alone.
     """
-    logarithms = torch.stack([_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)])
-    mean = logarithms.mean(0).exp()
-    if not raised:
-        return mean
-    surprises = [(one - known.peak) / known.spread for one, known in zip(logarithms, usual, strict=True)]
-    return mean * (1 + torch.stack(surprises).amax(0).clamp_min(0)).square()
+    logarithms = [_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)]
+    pairs = list(zip(logarithms, usual, strict=True))
+    mean = torch.stack([one for one, known in pairs if known.role != "surprise"]).mean(0).exp()
+    surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.role != "rank"]
+    return mean * (1 + torch.stack(surprises).sum(0)) if raised else mean
 
 
 def image_scores(maps: Tensor) -> Tensor:

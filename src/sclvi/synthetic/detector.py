@@ -9,7 +9,10 @@ from torch import Tensor
 from sclvi.encoders.compute import reduced_precision
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.scoring.maps import Usual
+from sclvi.scoring.pixels import smooth
 from sclvi.synthetic.network import SegmentationNetwork
+
+_BLUR = 8.0  # px, sigma
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,15 @@ class Detector:
         return None if self.taught is None else self.taught.taught.exemplars
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Probability of a defect; B x C x H x W float, prepared by `Light` -> B x H x W 0..1."""
+        """Probability of a defect, blurred; B x C x H x W float, prepared by `Light` -> B x H x W 0..1.
+
+        Blurred, it says how much of a neighbourhood looks like a defect: a spot of certainty in grain is often none.
+        """
         device = next(self.network.parameters()).device
         moved = images.to(device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), reduced_precision(device):
             seen = self.network(moved).float().sigmoid()
-        return F.interpolate(seen, size=images.shape[2:], mode="bilinear")[:, 0].cpu()
+        return smooth(F.interpolate(seen, size=images.shape[2:], mode="bilinear")[:, 0].cpu(), _BLUR)
 
 
 def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:
@@ -53,7 +59,7 @@ def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLo
     A pixel is excused by any patch that covers it: that patch, this pixel with it, looks like what was taught.
 
     Args:
-        maps: B x H x W float, of `Detector.pixels`, smoothed.
+        maps: B x H x W float, of `Detector.pixels`.
         codes: B x h x w x D float, of patches of `patch` px, `stride` px apart.
 
     Returns:
