@@ -73,10 +73,10 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, nearn
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
-    inspector = Inspector(encoder, memories, None, settings, detector)
+    inspector = Inspector(encoder, memories, moments.surface(), settings, detector)
     seen = [next(score_as_stranger(inspector, moments, images, range(one, one + 1))) for one in range(len(images))]
     kinds = [torch.cat(kind) for kind in zip(*seen, strict=True)]
-    usual = tuple(Usual.measure(kind) for kind in kinds)
+    usual = tuple(Usual.measure(kind, role) for kind, role in zip(kinds, inspector.roles, strict=True))
     return np.log(image_scores(fuse_maps(kinds, usual, settings.raised)).double().numpy())
 
 
