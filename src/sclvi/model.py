@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sclvi.ahead import ahead
 from sclvi.data.alignment import Alignment
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
@@ -189,21 +189,11 @@ class Model:
         return fuse_maps(maps, self.calibration.usual, self.inspector.settings.raised), found
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
-        numbered = enumerate(images)
         with ThreadPoolExecutor(_READERS) as pool:
-            waiting: list[Future[LoadedPicture | _Failed]] = []
-            try:
-                for number, image in islice(numbered, 2 * BATCH):
-                    waiting.append(pool.submit(self._load, number, image))
-                while waiting:
-                    yield waiting.pop(0).result()
-                    for number, image in islice(numbered, 1):
-                        waiting.append(pool.submit(self._load, number, image))
-            finally:
-                for future in waiting:
-                    future.cancel()
+            yield from ahead(pool, self._load, enumerate(images), 2 * BATCH - 1)
 
-    def _load(self, number: int, image: Source) -> "LoadedPicture | _Failed":
+    def _load(self, numbered: tuple[int, Source]) -> "LoadedPicture | _Failed":
+        number, image = numbered
         try:
             return self.read(number, image)
         except SclviError as error:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from sclvi.ahead import ahead
 from sclvi.context.contrastive import views_loss
 from sclvi.context.procedural import draw_picture
 from sclvi.data.light import normalise_light
@@ -62,11 +64,7 @@ def _view(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def _batches(steps: int, seed: int) -> Iterator[Tensor]:
     """Light-normalised batches, drawn in a worker process; each step has a seed of its own, so order is fixed."""
     with ProcessPoolExecutor(max_workers=1) as pool:
-        waiting = [pool.submit(_draw_batch, seed, step) for step in range(min(4, steps))]
-        for step in range(steps):
-            pictures = waiting.pop(0).result()
-            if step + 4 < steps:
-                waiting.append(pool.submit(_draw_batch, seed, step + 4))
+        for pictures in ahead(pool, partial(_draw_batch, seed), range(steps), 4):
             yield normalise_light(torch.from_numpy(pictures).permute(0, 3, 1, 2))
 
 

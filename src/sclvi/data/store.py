@@ -1,12 +1,12 @@
 """A store of pictures: read when they are asked for, and kept as far as a budget goes."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import overload
 
 import numpy as np
 
+from sclvi.ahead import ahead
 from sclvi.data.arrays import Picture
 from sclvi.data.sources import Source, read_source
 from sclvi.errors import SclviError
@@ -57,15 +57,10 @@ class PictureStore(Sequence[Picture]):
     def read_all(self) -> Iterator[Picture | SclviError]:
         """Each picture, or why it cannot be read, in order, reading a little ahead in threads."""
         with ThreadPoolExecutor(_READERS) as pool:
-            waiting: deque[Future[Picture | SclviError]] = deque()
-            for number in range(len(self) + _READERS):
-                if number >= _READERS:
-                    result = waiting.popleft().result()
-                    if not isinstance(result, SclviError):
-                        self._remember(number - _READERS, result)
-                    yield result
-                if number < len(self):
-                    waiting.append(pool.submit(self._try_read, self._sources[number]))
+            for number, result in enumerate(ahead(pool, self._try_read, self._sources, _READERS - 1)):
+                if not isinstance(result, SclviError):
+                    self._remember(number, result)
+                yield result
 
     def _remember(self, number: int, picture: Picture) -> None:
         if not isinstance(self._sources[number], np.ndarray) and picture.nbytes <= self._room:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sclvi.ahead import ahead
 from sclvi.data.images import Images
 from sclvi.encoders.compute import pick_device, reduced_precision, to_device
 from sclvi.progress import Progress
@@ -47,9 +48,7 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
     learner = _Learner(images.shape[1], seed)
     artist = _Artist(images, seed)
     with ThreadPoolExecutor(1) as pool:  # the next crops are read and drawn while the network learns from these
-        drawing = pool.submit(artist.draw)
-        for step in range(steps):
-            crops, drawing = drawing.result(), pool.submit(artist.draw)
+        for step, crops in enumerate(ahead(pool, artist.draw, range(steps), 1)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
     return Detector(learner.network.folded())
@@ -72,8 +71,8 @@ class _Artist:
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.rng = images, np.random.default_rng(seed)
 
-    def draw(self) -> _Crops:
-        """The crops of one step."""
+    def draw(self, _step: int) -> _Crops:
+        """The crops of one step, whichever comes next."""
         chosen = torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))
         crops = [self._crop(picture) for picture in self.images[chosen].permute(0, 2, 3, 1).numpy()]
         drawn = [self._defective(crop, other) for crop, other in zip(crops, crops[1:] + crops[:1], strict=True)]
