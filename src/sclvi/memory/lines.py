@@ -41,14 +41,24 @@ def line_strengths(images: Tensor) -> Tensor:
     grey = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
     size = (next_fast_len(height + 2 * REACH, real=True), next_fast_len(width + 2 * REACH, real=True))
     filters = _spectra(size, images.device)
+
+    def strengths(one: Tensor) -> Tensor:
+        columns = torch.fft.ifft(_waves(one, size) * filters)[..., :height]
+        answers = torch.fft.irfft(columns.transpose(1, 2), n=size[1])[..., :width]
+        return (answers[:DIRECTIONS] * answers[DIRECTIONS:]).relu_().sqrt_()
+
     # One picture at a time: together with others the transform of a picture may round otherwise.
-    answers = [torch.fft.irfft2(torch.fft.rfft2(one, s=size) * filters, s=size) for one in grey]
-    long, short = torch.stack(answers)[..., :height, :width].unflatten(1, (2, DIRECTIONS)).unbind(1)
-    return (long * short).clamp_min(0).sqrt()
+    return torch.stack([strengths(one) for one in grey])
 
 
 @lru_cache(maxsize=4)
 def _spectra(size: tuple[int, int], device: torch.device) -> Tensor:
     """Of the long and the short filters, for a correlation with pictures of that size, which is faster so."""
-    filters = torch.cat([line_filters(length) for length in (LONG, SHORT)]).to(device)
-    return torch.fft.rfft2(filters, s=size).conj()
+    filters = torch.cat([line_filters(length) for length in (LONG, SHORT)])
+    return _waves(filters.to(device), size).conj().resolve_conj()
+
+
+def _waves(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """K x h x w float, zeros added up to (H, W) `size` -> K x (W // 2 + 1) x H complex; each column lies together."""
+    rows = torch.fft.rfft(images, n=size[1])
+    return torch.fft.fft(rows.transpose(1, 2), n=size[0])
