@@ -9,7 +9,8 @@ from parts import write_category
 from benchmarks import gain, growth, search
 from benchmarks.ablation import LEARNING, SCORING, measure
 from benchmarks.calibration import Judged, judge_splits
-from benchmarks.few_shot import draw_pictures, plot
+from benchmarks.few_shot import draw_pictures, known_of_all, plot
+from benchmarks.tables import RESULTS
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
 from sclvi.memory.bank import MemoryBank
@@ -23,6 +24,16 @@ def test_smaller_sets_lie_within_larger_ones(tmp_path):
     sets = [set(draw_pictures(tmp_path, count, seed=3)) for count in (1, 3, 4, None)]
     assert [len(one) for one in sets] == [1, 3, 4, 5]
     assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
+
+
+def test_all_good_pictures_are_not_learned_from_again():
+    rows, few = read_rows(RESULTS / "accuracy.csv"), read_rows(RESULTS / "few_shot.csv")
+    settings = Settings(seed=int(rows[-1]["seed"]))
+    last = {**rows[-1], "settings": settings.fingerprint()}
+    known = known_of_all(last["category"], settings, [{**last, "image_auroc": "0"}, last])
+    assert list(known) == list(few[0]) and known["image_auroc"] == last["image_auroc"]
+    assert (known["train_images"], known["promised_rate"]) == (int(last["train_images"]), 0.01)
+    assert known_of_all(last["category"], Settings(seed=99), rows) is None
 
 
 def test_the_few_shot_plot_is_drawn_from_rows(tmp_path):
