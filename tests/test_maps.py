@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sclvi.scoring.maps import Usual, fuse_maps, fuse_scales, image_scores
+from sclvi.scoring.maps import Role, Usual, fuse_maps, fuse_scales, image_scores
 
 AS_USUAL = Usual(level=1.0, peak=math.log(2), spread=0.5)
 
@@ -43,6 +43,11 @@ def test_fusion_by_hand():
     assert fuse_maps(maps, (AS_USUAL, AS_USUAL), raised=False).item() == pytest.approx(2, rel=1e-5)
 
 
+def test_caution_makes_a_map_less_easily_surprised():
+    maps = good_maps(15)
+    assert Usual.measure(maps, Role(caution=2.0)).spread == pytest.approx(2 * Usual.measure(maps).spread)
+
+
 def test_surprises_add_up_and_a_map_below_its_peaks_takes_nothing_away():
     # log(8 / 2) / 0.5 and log(4 / 2) / 0.5 deviations over the peaks; the third map lies below its own
     maps = [torch.full((1, 1, 1), value) for value in (8.0, 4.0, 0.25)]
@@ -52,7 +57,7 @@ def test_surprises_add_up_and_a_map_below_its_peaks_takes_nothing_away():
 
 def test_a_map_that_ranks_does_not_surprise_and_one_that_surprises_does_not_rank():
     maps = [torch.full((1, 1, 1), value) for value in (8.0, 4.0, 0.5)]
-    usual = (replace(AS_USUAL, role="rank"), replace(AS_USUAL, role="surprise"), AS_USUAL)
+    usual = (replace(AS_USUAL, surprises=False), replace(AS_USUAL, ranks=False), AS_USUAL)
     mean = math.sqrt(8 * 0.5)
     assert fuse_maps(maps, usual, raised=True).item() == pytest.approx(mean * (1 + math.log(2) / 0.5), rel=1e-5)
     assert fuse_maps(maps, usual, raised=False).item() == pytest.approx(mean, rel=1e-5)

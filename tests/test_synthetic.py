@@ -145,7 +145,8 @@ def test_a_defect_that_was_never_drawn_is_seen(model):
 
 
 def test_the_map_is_one_more_of_the_model_and_survives_the_file(model, tmp_path):
-    assert [usual.role for usual in model.calibration.usual] == ["both", "both", "rank", "surprise", "both"]
+    assert [usual.ranks for usual in model.calibration.usual] == [True, True, True, False, True]
+    assert [usual.surprises for usual in model.calibration.usual] == [True, True, False, True, True]
     save(model, tmp_path / "model.sclvi")
     read = load(tmp_path / "model.sclvi")
     parts = [defective_part(100), good_part(101)]

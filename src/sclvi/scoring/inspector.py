@@ -17,6 +17,8 @@ from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 from sclvi.synthetic.detector import Detector, excuse
 
+_FEW = 2.0  # caution about places of which few pictures tell
+
 
 @dataclass(frozen=True)
 class Found:
@@ -59,12 +61,15 @@ class Inspector:
         """Of each map that `score` gives.
 
         The surface ranks places well, but its maxima on good pictures are chance: what surprises are its lines, and the
-        detector sees wrong shades. Where there is none, a wrong shade may surprise nothing else.
+        detector sees wrong shades. Where there is none, a wrong shade may surprise nothing else; and there are few good
+        pictures then, which tell little of what is usual at a place.
         """
-        roles: list[Role] = ["both"] * len(self.memories)
+        roles = [Role()] * len(self.memories)
         if self.surface is not None:
-            roles += ["cautious" if self.detector is None else "rank", "surprise"]
-        return (*roles, "both") if self.detector is not None else tuple(roles)
+            few = self.detector is None
+            caution = _FEW if few else 1.0
+            roles += [Role(surprises=few, caution=caution), Role(ranks=False, caution=caution)]
+        return (*roles, Role()) if self.detector is not None else tuple(roles)
 
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.

@@ -2,18 +2,23 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
 _OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
-# Whether a map counts in the mean of the maps, raises it, or does both; the cautious one needs more to raise it.
-Role = Literal["both", "cautious", "rank", "surprise"]
-_CAUTION = 2.0
 
 _UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; half of it costs twice the lookups
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a map has a say in."""
+
+    ranks: bool = True  # it counts in the mean of the maps
+    surprises: bool = True  # it raises the mean
+    caution: float = 1.0  # so many times the deviation of good pictures counts as one: more makes it less surprised
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Usual:
     level: float  # mean over all pixels, > 0
     peak: float  # median over the pictures of log(maximum / level)
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
-    role: Role = "both"
+    ranks: bool = True  # see `Role`
+    surprises: bool = True
 
     @property
     def unusual(self) -> float:
@@ -31,19 +37,18 @@ class Usual:
         return self.level * math.exp(_UNUSUAL * self.peak)
 
     @classmethod
-    def measure(cls, maps: Tensor, role: Role = "both") -> "Usual":
+    def measure(cls, maps: Tensor, role: Role = Role()) -> "Usual":  # a value, never changed
         """From the maps of good pictures, N x H x W float >= 0."""
         return cls.of_summaries(maps.mean().item(), maps.amax((1, 2)), role)
 
     @classmethod
-    def of_summaries(cls, mean: float, maxima: Tensor, role: Role = "both") -> "Usual":
+    def of_summaries(cls, mean: float, maxima: Tensor, role: Role = Role()) -> "Usual":
         """As `measure`, from the mean of all pixels and each map's maximum, N."""
         level = max(mean, _FAINTEST)
         peaks = _logarithm(maxima, level)
         peak = peaks.quantile(0.5)  # `median` takes the lower of two middle values
         spread = 1.4826 * (peaks - peak).abs().quantile(0.5).item()
-        caution = _CAUTION if role == "cautious" else 1.0
-        return cls(level, peak.item(), caution * math.hypot(spread, _OWN_SPREAD), role)
+        return cls(level, peak.item(), role.caution * math.hypot(spread, _OWN_SPREAD), role.ranks, role.surprises)
 
 
 def fuse_scales(maps: list[Tensor]) -> Tensor:
@@ -64,13 +69,13 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
 
     Args:
         maps: B x H x W float >= 0 each.
-        usual: of each map; its role says where the map counts. One map at least ranks.
+        usual: of each map. One at least ranks, one surprises.
         raised: False gives the mean alone.
     """
     logarithms = [_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)]
     pairs = list(zip(logarithms, usual, strict=True))
-    mean = torch.stack([one for one, known in pairs if known.role != "surprise"]).mean(0).exp()
-    surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.role != "rank"]
+    mean = torch.stack([one for one, known in pairs if known.ranks]).mean(0).exp()
+    surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.surprises]
     return mean * (1 + torch.stack(surprises).sum(0)) if raised else mean
 
 
