@@ -1,6 +1,7 @@
 """Synthetic defects, the network that learns to see them, and what it adds to a model."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,3 +211,9 @@ def test_a_model_with_tiles_has_one_too():
     assert model.inspector.detector is not None
     (inspection,) = model.inspect([large[0]])
     assert inspection.anomaly_map.shape == (2 * SIDE, 2 * SIDE)
+
+
+def test_the_less_it_learned_the_more_it_takes_to_surprise_it(model):
+    learned = learn_defects(prepared([good_part(number) for number in range(30)]), 20, 0, silent)
+    assert learned is not None
+    assert replace(model.inspector, detector=learned).roles[-1].caution == pytest.approx(3200 / 20)

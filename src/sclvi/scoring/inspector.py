@@ -69,7 +69,7 @@ class Inspector:
             few = self.detector is None
             caution = _FEW if few else 1.0
             roles += [Role(surprises=few, caution=caution), Role(ranks=False, caution=caution)]
-        return (*roles, Role()) if self.detector is not None else tuple(roles)
+        return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.

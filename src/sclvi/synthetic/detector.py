@@ -35,6 +35,7 @@ class Detector:
 
     network: SegmentationNetwork
     taught: TaughtLooks | None = None
+    caution: float = 1.0  # about what it is surprised by, while what is usual is measured; see `Role`
 
     @property
     def exemplars(self) -> Exemplars | None:

@@ -22,6 +22,7 @@ _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
 _SHOWINGS = 40  # of each pixel at most: more and the network may know by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
+_ENOUGH = 3200  # steps; of fewer, what surprises it counts as much less as they are fewer
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
@@ -51,7 +52,7 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         for step, crops in enumerate(ahead(pool, artist.draw, range(steps), 1)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
-    return Detector(learner.network.folded())
+    return Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
 
 
 def _rate(step: int, steps: int) -> float:
