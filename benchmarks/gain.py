@@ -47,6 +47,14 @@ def mean_over_seeds(rows: Iterable[Row], columns: Sequence[str]) -> dict[str, di
     }
 
 
+def longest(rows: Sequence[Row]) -> list[Row]:
+    """Of each category, those that learned in the most steps; shorter runs were tries."""
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row["category"]] = max(most.get(row["category"], 0), int(row["steps"]))
+    return [row for row in rows if int(row["steps"]) == most[row["category"]]]
+
+
 def gains(
     default: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:
@@ -70,7 +78,7 @@ def main() -> None:
     made = provenance()
     rows = []
     for name, (file, belongs) in BASELINES.items():
-        known = [row for row in read_rows(RESULTS / file) if belongs(row)]
+        known = longest([row for row in read_rows(RESULTS / file) if belongs(row)])
         for row in gains(default, mean_over_seeds(known, (*FIGURES, "minutes"))):
             figures = {column: rounded(value, 4) for column, value in row.items() if column != "category"}
             rows.append({"baseline": name, "category": row["category"], **figures, **made})

@@ -93,6 +93,13 @@ def test_equal_scores_are_all_accepted():
     assert all(one.rejected == one.with_regions == 0 for one in judge_splits(judged(np.ones(12)), 0.2, seed=0))
 
 
+def test_only_the_longest_runs_of_a_baseline_count():
+    rows = [
+        {"category": c, "steps": n, "seed": s} for c, n, s in [("a", "100", "0"), ("a", "90", "1"), ("b", "9", "0")]
+    ]
+    assert gain.longest(rows) == [rows[0], rows[2]]
+
+
 def test_growth_rows_are_measured_in_processes_of_their_own_and_plotted(tmp_path, monkeypatch):
     few = ["--images", "3", "5", "--side", "70", "--short-side", "64", "--steps", "0", "--items", "300", "--pixels"]
     monkeypatch.setattr(
