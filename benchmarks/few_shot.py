@@ -93,7 +93,7 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
         axes.set_xlabel("good pictures")
         axes.set_ylabel(name.replace("_auroc", " AUROC, %"))
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right center")  # beside the lines, not on them
     figure.savefig(path, dpi=120)
 
 
