@@ -79,7 +79,7 @@ def known_of_all(category: str, settings: Settings, rows: Sequence[dict[str, str
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Image and pixel AUROC over the number of good pictures, a line for each category, mean over seeds."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(1, 2), ("image_auroc", "pixel_auroc"), strict=True):
         for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
@@ -93,7 +93,8 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
         axes.set_xlabel("good pictures")
         axes.set_ylabel(name.replace("_auroc", " AUROC, %"))
         axes.grid(alpha=0.3)
-    figure.legend(frameon=False, loc="outside right center")  # beside the lines, not on them
+    lines = figure.axes[0].get_lines()
+    figure.legend(handles=lines, frameon=False, loc="outside right center")  # beside the lines, not on them
     figure.savefig(path, dpi=120)
 
 
