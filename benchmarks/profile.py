@@ -38,7 +38,7 @@ STAGES = (
     ("search", "sclvi.memory.bank", "MemoryBank.search"),
     ("code space and places", "sclvi.memory.scale", "ScaleMemory.search"),
     ("affinity and pixel maps", "sclvi.scoring.inspector", "Found.pixels"),
-    ("surface", "sclvi.memory.surface", "Surface.pixels"),
+    ("surface", "sclvi.memory.surface", "Surface.maps"),
     ("smoothing", "sclvi.scoring.inspector", "smooth"),
     ("fusion of maps", "sclvi.model", "fuse_maps"),
     ("maps upright", "sclvi.data.alignment", "Alignment.upright_map"),
