@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from benchmarks.accuracy import FIGURES
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import find_layout
+from sclvi.decision.threshold import promise_of
 from sclvi.evaluation.evaluate import evaluate
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
@@ -72,7 +73,7 @@ def known_of_all(category: str, settings: Settings, rows: Sequence[dict[str, str
         "all_images": True,
         "seed": settings.seed,
         **{name: row[name] for name in FIGURES},
-        "promised_rate": rounded(max(settings.false_reject_rate, 1 / (images + 1)), 4),
+        "promised_rate": rounded(promise_of(images, settings.false_reject_rate), 4),
         **{name: row[name] for name in ("train_seconds", "settings", *_MADE)},
     }
 

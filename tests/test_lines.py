@@ -49,7 +49,7 @@ def test_a_filter_answers_noise_with_the_deviation_of_the_noise(length):
 
 
 def test_a_line_ends_where_it_ends():
-    """The long filter alone answers half as strong there as at the middle."""
+    """The long filter alone still answers twelve px beyond the end."""
     picture = stroke(0.0, size=2 * REACH + 80)
     middle = picture.shape[2] // 2
     row = line_strengths(picture)[0, 0, middle]

@@ -24,7 +24,7 @@ from sclvi.encoders.compute import encode
 from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
-from sclvi.memory.surface import Surface, maps_of, per_level
+from sclvi.memory.surface import Surface, limits_of, maps_of
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
@@ -63,7 +63,7 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     )
     surface = inspector.surface
     if surface is not None and learned.surface is not None:
-        above = per_level(*(known.unusual for known in usual[len(memories) :][:2]))
+        above = limits_of(usual[len(memories) :][:2])
         seen = _responses(learned.surface, region, above, number)
         triples = zip(surface.taught, seen, above, strict=True)
         surface = replace(surface, taught=tuple(_taught(*triple) for triple in triples))
@@ -237,11 +237,12 @@ def _responses(surface: Surface, region: _Region, above: Sequence[float], number
     Those around it count, too, which would be usual but for what is in it: filters for lines answer far beyond it.
     """
     exemplars: list[Exemplars | None] = []
-    judged, blank = surface.judge(region.prepared), surface.judge(region.blank())
+    judged = surface.judge(region.prepared)
     maps = maps_of(judged, (region.prepared.shape[2], region.prepared.shape[3]))
     unusual = ((maps[0] > above[0]) | (maps[1] > above[-1]))[0].numpy()
     if not any((unusual & mask).any() for mask in region.masks):
         return [None] * len(surface.levels)
+    blank = surface.judge(region.blank())
     for (seen, distances), (_, without_it), most in zip(judged, blank, above, strict=True):
         grid = (distances.shape[1], distances.shape[2])
         inside = patches_inside(region.masks, seen.extent, seen.stride, grid)

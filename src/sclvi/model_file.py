@@ -29,7 +29,7 @@ from sclvi.memory.correction import Correction
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of
 from sclvi.memory.gaussian import Gaussian
 from sclvi.memory.scale import ScaleMemory
-from sclvi.memory.surface import LEVELS, Surface, per_level
+from sclvi.memory.surface import LEVELS, Surface, limits_of
 from sclvi.model import Calibration, Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual
@@ -216,7 +216,7 @@ def _with_corrections(inspector: Inspector, calibration: Calibration, arrays: Ar
     )
     surface = inspector.surface
     if surface is not None:
-        limits = enumerate(per_level(*above[len(memories) :][:2]))
+        limits = enumerate(limits_of(calibration.usual[len(memories) :][:2]))
         taught = tuple(_build_taught(arrays, f"surface{number}.taught", limit) for number, limit in limits)
         surface = replace(surface, taught=taught)
     detector = inspector.detector

@@ -32,7 +32,12 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     """
     count = len(scores)
     rank = min(math.ceil((count + 1) * (1 - rate) - 1e-9), count)
-    return Threshold(sorted(scores)[rank - 1], rate, max(rate, 1 / (count + 1)), count)
+    return Threshold(sorted(scores)[rank - 1], rate, promise_of(count, rate), count)
+
+
+def promise_of(count: int, rate: float) -> float:
+    """The rate that `count` scored pictures can promise where `rate` is asked: that, or more where they are too few."""
+    return max(rate, 1 / (count + 1))
 
 
 def together(regions: Sequence[Threshold]) -> Threshold:

@@ -6,7 +6,7 @@ fainter than the grain is seen by what adds up along it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -22,6 +22,7 @@ from sclvi.memory.gaussian import Gaussian, Moments
 from sclvi.memory.lines import line_strengths
 from sclvi.progress import Progress, track
 from sclvi.scoring.mahalanobis import mahalanobis
+from sclvi.scoring.maps import Usual
 from sclvi.scoring.pixels import pixel_map
 
 _REDUCTIONS = (1, 2, 4)  # of the first layer
@@ -78,9 +79,10 @@ def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tupl
     return squares.mean(0).sqrt().cpu(), squares[len(_REDUCTIONS) :].mean(0).sqrt().cpu()
 
 
-def per_level(surface: float, lines: float) -> tuple[float, ...]:
-    """For each level, the first where it is of the first layer, the second where it is of lines."""
-    return (surface,) * len(_REDUCTIONS) + (lines,) * len(_LINES_REDUCTIONS)
+def limits_of(usual: Sequence[Usual]) -> tuple[float, ...]:
+    """For each level, the distance above which a response is unusual; `usual` of the two maps of `Surface.maps`."""
+    surface, lines = usual
+    return (surface.unusual,) * len(_REDUCTIONS) + (lines.unusual,) * len(_LINES_REDUCTIONS)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
 _OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
-
 _UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; half of it costs twice the lookups
 
 
@@ -75,8 +74,10 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
     logarithms = [_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)]
     pairs = list(zip(logarithms, usual, strict=True))
     mean = torch.stack([one for one, known in pairs if known.ranks]).mean(0).exp()
+    if not raised:
+        return mean
     surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.surprises]
-    return mean * (1 + torch.stack(surprises).sum(0)) if raised else mean
+    return mean * (1 + torch.stack(surprises).sum(0))
 
 
 def image_scores(maps: Tensor) -> Tensor:
