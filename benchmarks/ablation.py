@@ -3,83 +3,155 @@
     python -m benchmarks.ablation --data ../shared/data
 
 Adds a row for each part and category to benchmarks/results/ablation.csv; the part "none" is the default itself. Parts
-that only score share one training, whose time stands on each of their rows.
+that only score share one training, whose time stands on each of their rows, and so do all that leave the pictures as
+they are the network for synthetic defects, which sees nothing but these.
 """
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
+
+from torch import Tensor
 
 from benchmarks.accuracy import FIGURES
 from benchmarks.tables import RESULTS
+from sclvi.encoders.dense import DenseEncoder
 from sclvi.evaluation.evaluate import evaluate
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
-from sclvi.learn import build_model, learn_good
+from sclvi.learn import Lesson, build_model, learn_good
+from sclvi.memory import lines
+from sclvi.memory.surface import see_surface
+from sclvi.progress import silent
+from sclvi.scoring import maps
+from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import Role
 from sclvi.settings import Settings
+from sclvi.synthetic import detector
 
-# What is left when the part is gone.
-LEARNING: Mapping[str, Mapping[str, Any]] = {
-    "alignment": {"align": False},
-    "nearness": {"nearness": 0.0},
-    "context learning": {"steps": 0},
-    "procedural start": {"start": "random"},
-    "soft length normalisation": {"softness": None},
-    "working size 320": {"short_side": 256, "smoothing": 1.2},
+Learned = Literal["nothing", "surface", "encoder", "everything"]
+
+
+@dataclass(frozen=True)
+class Without:
+    """How one part is taken away."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    code: Callable[[], AbstractContextManager[Any]] = nullcontext  # where no setting does it: replaces what is called
+    learned: Learned = "nothing"  # again, with all that comes after it but the network for synthetic defects
+
+
+def _roles(change: Callable[[tuple[Role, ...]], tuple[Role, ...]]) -> AbstractContextManager[Any]:
+    """Maps play other roles; those of the surface and of its lines come after those of the two scales."""
+    before = Inspector.roles.fget  # type: ignore[attr-defined]  # mypy takes a property of a class for its value
+    return patch.object(Inspector, "roles", property(lambda inspector: change(before(inspector))))
+
+
+def _lines_say_nothing(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    return (*roles[:3], Role(ranks=False, surprises=False), *roles[4:])
+
+
+def _surface_surprises(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    return (*roles[:2], replace(roles[2], surprises=True), *roles[3:])
+
+
+def _largest(surprises: Tensor) -> Tensor:
+    return surprises.amax(0)
+
+
+@contextmanager
+def _one_length(length: float) -> Iterator[None]:
+    """The geometric mean of a filter's answer with itself is that answer."""
+    lines._spectra.cache_clear()
+    with patch.multiple(lines, LONG=length, SHORT=length):
+        yield
+    lines._spectra.cache_clear()
+
+
+SCORING: Mapping[str, Without] = {
+    "none": Without(),
+    "affinity (nearest item instead)": Without({"fusion": "nearest"}),
+    "affinity (mean of eta instead)": Without({"fusion": "mean"}),
+    "surface": Without({"surface": False}),
+    "lines' surprise": Without(code=partial(_roles, _lines_say_nothing)),
+    "surface ranks only (surprises, too, instead)": Without(code=partial(_roles, _surface_surprises)),
+    "raised by surprise": Without({"raised": False}),
+    "sum of surprises (largest instead)": Without(code=partial(patch.object, maps, "_together", _largest)),
+    "synthetic defects": Without({"synthetic_steps": 0}),
+    "blur of synthetic defects": Without(code=partial(patch.object, detector, "_BLUR", Settings().smoothing)),
+    "smoothing": Without({"smoothing": 0.0}),
 }
-SCORING: Mapping[str, Mapping[str, Any]] = {
-    "none": {},
-    "affinity (nearest item instead)": {"fusion": "nearest"},
-    "affinity (mean of eta instead)": {"fusion": "mean"},
-    "surface": {"surface": False},
-    "raised by surprise": {"raised": False},
-    "synthetic defects": {"synthetic_steps": 0},
-    "smoothing": {"smoothing": 0.0},
+LEARNING: Mapping[str, Without] = {
+    "short lines": Without(code=partial(_one_length, lines.LONG), learned="surface"),
+    "long lines": Without(code=partial(_one_length, lines.SHORT), learned="surface"),
+    "nearness": Without({"nearness": 0.0}, learned="encoder"),
+    "context learning": Without({"steps": 0}, learned="encoder"),
+    "procedural start": Without({"start": "random"}, learned="encoder"),
+    "soft length normalisation": Without({"softness": None}, learned="encoder"),
+    "alignment": Without({"align": False}, learned="everything"),
+    "working size 320": Without({"short_side": 256, "smoothing": 1.2}, learned="everything"),
 }
+PARTS: Mapping[str, Without] = {**SCORING, **LEARNING}
 
 
 def measure(
-    category: Path, learning: Mapping[str, Any], parts: Mapping[str, Any], seed: int
+    category: Path, parts: Sequence[str], seed: int, changes: Mapping[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A row for each of the scoring changes `parts`, after one training with the changes `learning`."""
-    base = Settings(seed=seed, **learning)
+    """A row for each of the parts; `changes`: of the default that nothing is taken away from."""
+    base = Settings(seed=seed, **(changes or {}))
     started = time.perf_counter()
-    lesson = learn_good(category, base)
+    whole = learn_good(category, base)
     seconds = time.perf_counter() - started
-    for part, changes in parts.items():
-        settings = base.model_copy(update=changes)
-        model = build_model(lesson, settings, time.perf_counter() - seconds)
-        figures = evaluate(model, category).figures
+    for part in parts:
+        without = PARTS[part]
+        settings = base.model_copy(update=dict(without.settings))
+        started = time.perf_counter() - (seconds if without.learned == "nothing" else 0)
+        with without.code():
+            model = build_model(_learn_without(category, without, settings, whole), settings, started)
+            figures = evaluate(model, category).figures
+        timed = without.learned in ("nothing", "everything")
         yield {
             "without": part,
             "category": category.name,
             "seed": seed,
             **{name: rounded(figures[name], 5) for name in FIGURES},
-            "train_seconds": model.metadata["train_seconds"],
+            "train_seconds": model.metadata["train_seconds"] if timed else None,
             "images_per_second": rounded(figures["images_per_second"], 2),
             "settings": settings.fingerprint(),
             **provenance(),
         }
 
 
+def _learn_without(category: Path, without: Without, settings: Settings, whole: Lesson) -> Lesson:
+    """What is learned where the part is gone; `whole`: where it is not."""
+    if without.learned == "everything":
+        return learn_good(category, settings)
+    if without.learned == "encoder":
+        lesson = learn_good(category, settings.model_copy(update={"synthetic_steps": 0}))
+        return replace(lesson, detector=whole.detector)
+    if without.learned == "surface":
+        assert isinstance(whole.encoder, DenseEncoder)  # the default's
+        return replace(whole, moments=see_surface(whole.encoder, whole.images, silent))
+    return whole
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
     parser.add_argument("--categories", nargs="+", help="only these")
-    parser.add_argument("--parts", nargs="*", default=[*SCORING, *LEARNING], choices=[*SCORING, *LEARNING])
+    parser.add_argument("--parts", nargs="*", default=[*PARTS], choices=[*PARTS])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.csv")
     arguments = parser.parse_args()
     for category in find_categories(arguments.data, arguments.categories):
-        scoring = {part: SCORING[part] for part in arguments.parts if part in SCORING}
-        if scoring:
-            for row in measure(category, {}, scoring, arguments.seed):
-                append_rows(arguments.out, [row])
-        for part in arguments.parts:
-            if part in LEARNING:
-                append_rows(arguments.out, list(measure(category, LEARNING[part], {part: {}}, arguments.seed)))
+        for row in measure(category, arguments.parts, arguments.seed):
+            append_rows(arguments.out, [row])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from parts import write_category
 
 from benchmarks import gain, growth, search
-from benchmarks.ablation import LEARNING, SCORING, measure
+from benchmarks.ablation import PARTS, measure
 from benchmarks.calibration import Judged, judge_splits
 from benchmarks.few_shot import draw_pictures, known_of_all, plot
 from benchmarks.tables import RESULTS
@@ -47,27 +47,37 @@ def test_the_few_shot_plot_is_drawn_from_rows(tmp_path):
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_every_part_that_is_taken_away_changes_the_settings():
-    default = Settings().fingerprint()
-    for part, changes in {**LEARNING, **SCORING}.items():
-        assert (Settings(**changes).fingerprint() == default) == (part == "none"), part
-
-
-def test_one_training_serves_the_scoring_parts_and_the_part_is_gone(tmp_path, monkeypatch):
-    write_category(tmp_path)
-    parts = {name: SCORING[name] for name in ("none", "surface", "raised by surprise")}
+@pytest.fixture(scope="module")
+def without(tmp_path_factory):
+    """Of each part: its row and the model that lacks it."""
+    category = tmp_path_factory.mktemp("parts")
+    write_category(category)
     built = []
-    monkeypatch.setattr(
-        "benchmarks.ablation.build_model", lambda *given: built.append(build_model(*given)) or built[-1]
-    )
-    rows = list(measure(tmp_path, QUICK, parts, seed=0))
-    assert [row["without"] for row in rows] == list(parts)
-    assert len({row["settings"] for row in rows}) == 3
-    assert [len(model.calibration.usual) for model in built] == [4, 2, 4]  # maps
-    scores = [model.calibration.scores for model in built]
-    assert scores[0] != scores[1]
-    assert [model.inspector.settings.raised for model in built] == [True, True, False]
-    assert all(0 <= row["image_auroc"] <= 1 for row in rows)
+
+    def build(*given):
+        built.append(build_model(*given))
+        return built[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("benchmarks.ablation.build_model", build)
+        patched.setattr("sclvi.synthetic.learning._LEAST_STEPS", 1)
+        parts = [name for name, part in PARTS.items() if part.learned != "everything"]
+        rows = list(measure(category, parts, 0, {**QUICK, "synthetic_steps": 3}))
+    assert [row["without"] for row in rows] == parts
+    return {row["without"]: (row, model) for row, model in zip(rows, built, strict=True)}
+
+
+def test_every_part_that_is_taken_away_changes_the_threshold_and_leaves_the_code_as_it_was(without):
+    """But what the pictures here do not have: they are not turned, and QUICK has no context learning."""
+    same = {"none", "nearness", "context learning"}
+    whole = without["none"][1]
+    for part, (row, model) in without.items():
+        assert (model.calibration.scores == whole.calibration.scores) == (part in same), part
+        assert all(0 <= row[figure] <= 1 for figure in ("image_auroc", "pixel_auroc"))
+        assert (row["train_seconds"] is None) == (PARTS[part].learned in ("surface", "encoder"))
+        assert len(model.inspector.roles) == len(model.calibration.usual)
+    assert [len(without[part][1].calibration.usual) for part in ("none", "surface", "synthetic defects")] == [5, 3, 4]
+    assert len({str(model.inspector.roles) for _, model in without.values()}) == 3  # with, without surface or detector
 
 
 def judged(scores):

@@ -77,7 +77,12 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
     if not raised:
         return mean
     surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.surprises]
-    return mean * (1 + torch.stack(surprises).sum(0))
+    return mean * (1 + _together(torch.stack(surprises)))
+
+
+def _together(surprises: Tensor) -> Tensor:
+    """K x B x H x W, of each map -> B x H x W."""
+    return surprises.sum(0)
 
 
 def image_scores(maps: Tensor) -> Tensor:
