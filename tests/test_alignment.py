@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import sclvi
 from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
-from sclvi.data.pose import chain, contrast_picture, foreground, inverse, scaling, turning
+from sclvi.data.pose import centre_of, chain, contrast_picture, foreground, inverse, make_exact, scaling, turning
 from sclvi.model_file import save
 
 SIDE = 128
@@ -56,6 +56,27 @@ def test_turned_parts_come_to_lie_alike(alignment):
     assert alignment.template is not None
     assert brought.shape[2:] == alignment.aligned
     assert brought.var(0).mean() < 0.2 * apart.var(0).mean()
+
+
+@pytest.mark.parametrize("angle", [0.3, 2.0, 4.5])
+def test_a_part_with_a_piece_broken_off_lies_as_a_whole_one(alignment, angle):
+    """What is missing moves the middle of the foreground by px, and the pose by less than one."""
+    whole = key_picture(angle)
+    broken = whole.copy()
+    x, y = 64 - 34 * np.cos(angle), 64 - 34 * np.sin(angle)
+    cv2.circle(broken, (round(x), round(y)), 7, (30, 30, 30), -1, cv2.LINE_AA)
+    middles = [centre_of(foreground(contrast_picture(as_tensor(one)))) for one in (whole, broken)]
+    assert np.hypot(*np.subtract(*middles)) > 3
+    corners = np.array([[0, SIDE, 0, SIDE], [0, 0, SIDE, SIDE], [1, 1, 1, 1]])
+    poses = [alignment.bring(one, 3)[1] @ corners for one in (whole, broken)]
+    assert np.abs(poses[0] - poses[1]).max() < 1.5 * alignment.upright[0] / SIDE
+
+
+def test_where_nothing_is_seen_the_pose_stays(alignment):
+    there = turning((100.0, 120.0), 0.5, (256, 256))
+    assert make_exact(there, np.zeros((256, 256), np.float32), alignment.template.picture) is there
+    far = turning((100.0, 120.0), 2.5, (256, 256))
+    assert make_exact(far, contrast_picture(as_tensor(key_picture(0.5))), alignment.template.picture) is far
 
 
 def test_the_part_fills_the_aligned_picture_lengthwise(alignment):

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from sclvi.data.alignment import Alignment
+from sclvi.data.alignment import Alignment, Template
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
@@ -38,7 +38,7 @@ from sclvi.synthetic.detector import Detector, looks_of
 from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 
 
 def fingerprint_of(
@@ -249,7 +249,10 @@ def _thumbnails(arrays: Arrays) -> list[bytes]:
 def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
     size, upright, aligned = ((content[name][0], content[name][1]) for name in ("size", "upright", "aligned"))
     scale = float(arrays["alignment.scale"]) if "alignment.scale" in arrays else None
-    return Alignment(size, upright, aligned, arrays.get("alignment.template"), arrays["alignment.frame"], scale)
+    template = None
+    if "alignment.polar" in arrays:
+        template = Template(arrays["alignment.polar"], arrays["alignment.picture"])
+    return Alignment(size, upright, aligned, template, arrays["alignment.frame"], scale)
 
 
 def _build_levels(arrays: Arrays, floating: bool) -> Levels | None:
@@ -342,7 +345,8 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     arrays = _state_arrays(inspector.encoder, "encoder.")
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
-        arrays["alignment.template"] = alignment.template
+        arrays["alignment.polar"] = alignment.template.polar
+        arrays["alignment.picture"] = alignment.template.picture
     if alignment.scale is not None:
         arrays["alignment.scale"] = np.array(alignment.scale)
     if levels is not None:

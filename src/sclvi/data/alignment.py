@@ -29,8 +29,10 @@ from sclvi.data.pose import (
     chain,
     contrast_picture,
     contrast_size,
+    fine_picture,
     foreground,
     inverse,
+    make_exact,
     scaling,
     shift_back,
     turn_between,
@@ -43,6 +45,7 @@ from sclvi.data.spread import spread
 
 _LOOKED_AT = 100  # good pictures, evenly spread, that decide
 _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
+_FINE_ROUNDS = 2  # of the mean picture: the first mean is of parts that lie less exactly
 _TURN_BELOW = 0.5  # share of the variance between pictures that turning may leave, or parts are not turned
 _MARGIN = 0.05  # of the short side, kept around the part
 _CALM = 0.2  # most that the background which is cut away may show, root mean square, where the part shows 1
@@ -56,13 +59,21 @@ _CANVAS_QUANTILE = 0.95  # of heights and of widths: larger pictures are shrunk 
 
 
 @dataclass(frozen=True)
+class Template:
+    """How parts look that were turned alike: the mean of good ones."""
+
+    polar: Array  # see `unroll`; tells the turn
+    picture: Array  # see `make_exact`
+
+
+@dataclass(frozen=True)
 class Alignment:
     """How upright pictures, as they were taken, become the aligned pictures that are encoded."""
 
     size: tuple[int, int]  # (H, W) of anomaly maps, which lie as the pictures do, px
     upright: tuple[int, int]  # (H, W) that pictures are brought to before they are aligned: `size`, enlarged
     aligned: tuple[int, int]  # (h, w) of aligned pictures
-    template: Array | None  # mean polar picture of the part; None: parts are not turned
+    template: Template | None  # None: parts are not turned
     frame: Affine  # from a contrast picture, its part turned about the middle, to the aligned picture
     scale: float | None = None  # aligned px for each px of the original; None: pictures are stretched to one shape
 
@@ -179,7 +190,7 @@ def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
 _IDENTITY: Affine = np.eye(2, 3)
 
 
-def _find_turned(contrasts: list[Array], template: Array) -> "tuple[Affine, _Box] | None":
+def _find_turned(contrasts: list[Array], template: Template) -> "tuple[Affine, _Box] | None":
     """How turned parts are levelled, and the box they lie in; None where more than calm background lies outside.
 
     What is outside is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
@@ -264,20 +275,32 @@ class _Box:
         return math.sqrt(around.mean() / max(np.concatenate(parts).mean(), 1e-12)) if len(around) else math.inf
 
 
-def _measure_template(contrasts: list[Array]) -> Array | None:
-    """Mean polar picture of the parts turned alike; None where turning does not make the pictures alike."""
+def _measure_template(contrasts: list[Array]) -> Template | None:
+    """None where turning does not make the pictures alike."""
     polars = [unroll(contrast, centre_of(foreground(contrast))) for contrast in contrasts]
-    template = polars[0]
+    polar = polars[0]
     for _ in range(_ROUNDS):
-        mean = np.mean([shift_back(polar, turn_between(polar, template)) for polar in polars], axis=0)
-        template = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    turned = [_draw(contrast, _turn(contrast, template)) for contrast in contrasts]
-    return template if _variance(turned) < _TURN_BELOW * _variance(contrasts) else None
+        mean = np.mean([shift_back(one, turn_between(one, polar)) for one in polars], axis=0)
+        polar = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    turns = [_turn_roughly(contrast, polar) for contrast in contrasts]
+    turned = [_draw(contrast, turn) for contrast, turn in zip(contrasts, turns, strict=True)]
+    if _variance(turned) >= _TURN_BELOW * _variance(contrasts):
+        return None
+    for _ in range(_FINE_ROUNDS):
+        picture = np.asarray(np.mean([fine_picture(one) for one in turned], axis=0), np.float32)
+        turns = [make_exact(turn, contrast, picture) for contrast, turn in zip(contrasts, turns, strict=True)]
+        turned = [_draw(contrast, turn) for contrast, turn in zip(contrasts, turns, strict=True)]
+    return Template(polar, picture)
 
 
-def _turn(contrast: Array, template: Array) -> Affine:
+def _turn(contrast: Array, template: Template) -> Affine:
+    return make_exact(_turn_roughly(contrast, template.polar), contrast, template.picture)
+
+
+def _turn_roughly(contrast: Array, polar: Array) -> Affine:
+    """About the middle of the foreground, which defects move; to a fraction of a degree."""
     centre = centre_of(foreground(contrast))
-    return turning(centre, turn_between(unroll(contrast, centre), template), contrast.shape)
+    return turning(centre, turn_between(unroll(contrast, centre), polar), contrast.shape)
 
 
 def _level(contrasts: list[Array], turns: list[Affine]) -> Affine:
