@@ -49,12 +49,24 @@ class Without:
 
 def _roles(change: Callable[[tuple[Role, ...]], tuple[Role, ...]]) -> AbstractContextManager[Any]:
     """Maps play other roles; those of the surface and of its lines come after those of the two scales."""
-    before = Inspector.roles.fget  # type: ignore[attr-defined]  # mypy takes a property of a class for its value
-    return patch.object(Inspector, "roles", property(lambda inspector: change(before(inspector))))
+    before = Inspector.roles
+
+    def changed(inspector: Inspector, places_alike: bool) -> tuple[Role, ...]:
+        return change(before(inspector, places_alike))
+
+    return patch.object(Inspector, "roles", changed)
 
 
 def _lines_say_nothing(roles: tuple[Role, ...]) -> tuple[Role, ...]:
     return (*roles[:3], Role(ranks=False, surprises=False), *roles[4:])
+
+
+def _surface_ranks_nothing(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    return (*roles[:2], replace(roles[2], ranks=False), *roles[3:])
+
+
+def _surface_ranks(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    return (*roles[:2], replace(roles[2], ranks=True), *roles[3:])
 
 
 def _surface_surprises(roles: tuple[Role, ...]) -> tuple[Role, ...]:
@@ -79,6 +91,8 @@ SCORING: Mapping[str, Without] = {
     "affinity (nearest item instead)": Without({"fusion": "nearest"}),
     "affinity (mean of eta instead)": Without({"fusion": "mean"}),
     "surface": Without({"surface": False}),
+    "rank of the surface": Without(code=partial(_roles, _surface_ranks_nothing)),
+    "surface ranks nothing in pictures of many shapes": Without(code=partial(_roles, _surface_ranks)),
     "lines' surprise": Without(code=partial(_roles, _lines_say_nothing)),
     "surface ranks only (surprises, too, instead)": Without(code=partial(_roles, _surface_surprises)),
     "raised by surprise": Without({"raised": False}),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.few_shot import draw_pictures
 from benchmarks.tables import RESULTS
+from sclvi.data.alignment import Alignment
 from sclvi.data.good import read_good
 from sclvi.data.images import Images, Selection
 from sclvi.evaluation.reproduce.run import find_categories
@@ -58,25 +59,26 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> tuple[NDAr
     settings = settings.model_copy(update={"seed": seed})
     data = read_good(pictures, settings.size, settings.short_side, settings.align, silent, None)
     images = data.lit(measure_light(data.images, settings))
-    nearness = settings.nearness if data.alignment.template is not None else 0.0
     half = len(pictures) // 2
     halves = torch.arange(2 * half).split(half)
-    first, second = (_log_scores(images, learned, settings, nearness)[: 2 * half] for learned in halves)
+    first, second = (_log_scores(images, learned, settings, data.alignment)[: 2 * half] for learned in halves)
     gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
     steps = steps_for(half, (images.shape[2], images.shape[3]), settings.synthetic_steps)
     return np.asarray((gained[:half] - gained[half:]) / 2), steps
 
 
-def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, nearness: float) -> NDArray[np.float64]:
+def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, alignment: Alignment) -> NDArray[np.float64]:
     """Of each picture, scored as if it were new by what learned from some of them."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
+    nearness = settings.nearness if alignment.template is not None else 0.0
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)
     seen = [next(score_as_stranger(inspector, moments, images, range(one, one + 1))) for one in range(len(images))]
     kinds = [torch.cat(kind) for kind in zip(*seen, strict=True)]
-    usual = tuple(Usual.measure(kind, role) for kind, role in zip(kinds, inspector.roles, strict=True))
+    roles = inspector.roles(alignment.places_alike)
+    usual = tuple(Usual.measure(kind, role) for kind, role in zip(kinds, roles, strict=True))
     return np.log(image_scores(fuse_maps(kinds, usual, settings.raised)).double().numpy())
 
 

@@ -210,6 +210,7 @@ def test_a_model_turns_parts_and_reports_where_they_lie(tmp_path):
     settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
     model = sclvi.train(keys(12), settings)
     assert model.alignment.template is not None
+    assert model.calibration.usual[2].ranks
     picture = key_picture(2.0, mark=(10, 0))
     inspection = next(iter(model.inspect([picture])))
     assert inspection.anomaly_map.shape == (SIDE, SIDE)
@@ -277,6 +278,8 @@ def test_a_model_of_pictures_of_many_shapes_comes_back_from_its_file(tmp_path):
     pictures = [rng.integers(100, 120, (*shape, 3), np.uint8) for shape in shapes]
     model = sclvi.train(pictures, sclvi.Settings(short_side=128, steps=0))
     assert model.alignment.scale is not None
+    surface = model.calibration.usual[2]  # a place of the canvas is another place of each picture
+    assert not surface.ranks and surface.surprises
     save(model, tmp_path / "many.sclvi")
     again = sclvi.load(tmp_path / "many.sclvi")
     (before,), (after,) = model.inspect(pictures[1:2]), again.inspect(pictures[1:2])

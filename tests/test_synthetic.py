@@ -216,4 +216,4 @@ def test_a_model_with_tiles_has_one_too():
 def test_the_less_it_learned_the_more_it_takes_to_surprise_it(model):
     learned = learn_defects(prepared([good_part(number) for number in range(30)]), 20, 0, silent)
     assert learned is not None
-    assert replace(model.inspector, detector=learned).roles[-1].caution == pytest.approx(3200 / 20)
+    assert replace(model.inspector, detector=learned).roles(True)[-1].caution == pytest.approx(3200 / 20)

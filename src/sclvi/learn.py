@@ -275,7 +275,7 @@ def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
         pixels=torch.tensor([lesson.data.pixels_of(picture) for picture in references.tolist()]),
         sums=torch.stack(sums),
         peaks=torch.stack(peaks),
-        roles=inspector.roles,
+        roles=inspector.roles(lesson.data.alignment.places_alike),
     )
 
 

@@ -100,6 +100,11 @@ class Alignment:
         """Whether aligned pictures are other than upright ones."""
         return self.template is not None or self.scale is not None or self.aligned != self.upright
 
+    @property
+    def places_alike(self) -> bool:
+        """Whether a place of the aligned picture can show the same place of every part: pieces have one size."""
+        return self.scale is None
+
     def bring(self, picture: Picture, channels: int, levels: Levels | None = None) -> tuple[Tensor, Affine]:
         """The aligned picture, channels x h x w float, and how its part lies: from upright pixels to aligned ones.
 

@@ -56,19 +56,19 @@ class Inspector:
     settings: Settings
     detector: Detector | None = None
 
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """Of each map that `score` gives.
+    def roles(self, places_alike: bool) -> tuple[Role, ...]:
+        """Of each map that `score` gives; `places_alike`: see `Alignment.places_alike`.
 
-        The surface ranks places well, but its maxima on good pictures are chance: what surprises are its lines, and the
-        detector sees wrong shades. Where there is none, a wrong shade may surprise nothing else; and there are few good
-        pictures then, which tell little of what is usual at a place.
+        The surface ranks places well, where it can know what is usual there, but its maxima on good pictures are
+        chance: what surprises are its lines, and the detector sees wrong shades. Where there is none, a wrong shade may
+        surprise nothing else; and there are few good pictures then, which tell little of what is usual at a place.
         """
         roles = [Role()] * len(self.memories)
         if self.surface is not None:
             few = self.detector is None
             caution = _FEW if few else 1.0
-            roles += [Role(surprises=few, caution=caution), Role(ranks=False, caution=caution)]
+            surface = Role(ranks=places_alike, surprises=few, caution=caution)
+            roles += [surface, Role(ranks=False, caution=caution)]
         return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
