@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 import sclvi
 from sclvi.data.light import normalise_light
+from sclvi.decision.familiar import as_if_new
 from sclvi.decision.inspection import Box
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.model_file import load, save
@@ -47,6 +48,29 @@ def scarred(part):
 def model():
     chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=150, align=False)
     return sclvi.train([good_part(number) for number in range(30)], chosen)  # no fewer may be learned from so long
+
+
+def test_a_tenth_of_a_deviation_makes_up_for_having_been_learned_from():
+    scores = np.random.default_rng(0).lognormal([1, 0], [0.2, 0.5], (40, 2))
+    raised = as_if_new(torch.from_numpy(scores)).numpy()
+    expected = np.log(scores) + 0.1 * np.log(scores).std(0)
+    np.testing.assert_allclose(np.log(raised), expected)
+    assert as_if_new(torch.tensor([[3.0]])).tolist() == [[3.0]]
+    unseen = np.concatenate([scores, [[0, 0]]])  # a region that was cut away says nothing
+    np.testing.assert_allclose(as_if_new(torch.from_numpy(unseen)).numpy()[:40], raised)
+
+
+@pytest.mark.parametrize(("set_aside", "steps", "raised"), [(0.0, 2, True), (0.3, 2, False), (0.0, 0, False)])
+def test_only_pictures_that_the_network_learned_from_score_higher(monkeypatch, set_aside, steps, raised):
+    chosen = sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=steps, set_aside=set_aside, align=False)
+    parts = [good_part(number) for number in range(6)]
+    found = sclvi.train(parts, chosen).calibration
+    monkeypatch.setattr("sclvi.learn.as_if_new", lambda scores: scores)
+    seen = sclvi.train(parts, chosen).calibration
+    factors = np.divide(found.scores, seen.scores)
+    expected = math.exp(0.1 * np.log(seen.scores).std()) if raised else 1.0
+    np.testing.assert_allclose(factors, expected, rtol=1e-5)
+    assert found.threshold.value == pytest.approx(seen.threshold.value * expected)
 
 
 @given(

@@ -23,6 +23,7 @@ from sclvi.data.light import Light
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
 from sclvi.data.spread import spread
+from sclvi.decision.familiar import as_if_new
 from sclvi.decision.threshold import images_needed
 from sclvi.encoders.compute import pick_device
 from sclvi.encoders.dense import DenseEncoder
@@ -225,6 +226,8 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
         peaks.append(torch.stack(seen).amax(0))
     scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
+    if inspector.detector is not None and inspector.settings.set_aside == 0:
+        scores = as_if_new(scores)
     rates = regions.rates(inspector.settings.false_reject_rate)
     calibration = Calibration.by_scores(shown.usual(), scores, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
