@@ -8,7 +8,7 @@ for each goes to benchmarks/results/few_shot.csv; the plot beside it shows all i
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import fmean
@@ -46,35 +46,35 @@ def measure(category: Path, count: int | None, seed: int) -> dict[str, Any]:
         return known
     pictures = draw_pictures(category, count, seed)
     model = train(pictures, settings)
-    figures = evaluate(model, category).figures
-    return {
-        "category": category.name,
-        "train_images": len(pictures),
-        "all_images": count is None,
-        "seed": seed,
-        **{name: rounded(figures[name], 5) for name in FIGURES},
-        "promised_rate": rounded(model.calibration.threshold.promised_rate, 4),
+    found = evaluate(model, category).figures
+    figures = {
+        **{name: rounded(found[name], 5) for name in FIGURES},
         "train_seconds": model.metadata["train_seconds"],
-        "settings": settings.fingerprint(),
         **provenance(),
     }
+    return _row(category.name, len(pictures), count is None, settings, figures)
 
 
 def known_of_all(category: str, settings: Settings, rows: Sequence[dict[str, str]]) -> dict[str, Any] | None:
     """The row of all good pictures, from the last of accuracy.csv that has these settings, seed included, if any."""
     mine = [row for row in rows if (row["category"], row["settings"]) == (category, settings.fingerprint())]
-    if not mine:
-        return None
-    row = mine[-1]
-    images = int(row["train_images"])
+    return _row(category, int(mine[-1]["train_images"]), True, settings, mine[-1]) if mine else None
+
+
+def _row(
+    category: str, images: int, all_images: bool, settings: Settings, figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`figures`: with the time of training and `provenance`."""
     return {
         "category": category,
         "train_images": images,
-        "all_images": True,
+        "all_images": all_images,
         "seed": settings.seed,
-        **{name: row[name] for name in FIGURES},
+        **{name: figures[name] for name in FIGURES},
         "promised_rate": rounded(promise_of(images, settings.false_reject_rate), 4),
-        **{name: row[name] for name in ("train_seconds", "settings", *_MADE)},
+        "train_seconds": figures["train_seconds"],
+        "settings": settings.fingerprint(),
+        **{name: figures[name] for name in _MADE},
     }
 
 

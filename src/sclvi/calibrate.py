@@ -62,12 +62,10 @@ def calibrate(
         model.regions.rates(false_reject_rate),
         model.calibration.outline,
     )
-    uncorrected = fingerprint_of(
-        model.inspector, model.alignment, model.levels, model.light, calibration, model.regions
-    )
+    calibrated = replace(model, calibration=calibration)
+    uncorrected = fingerprint_of(calibrated)
     return replace(
-        model,
-        calibration=calibration,
+        calibrated,
         fingerprint=corrected_fingerprint(uncorrected, model.inspector),
         uncorrected=uncorrected if model.corrections else None,
         metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},

@@ -17,6 +17,7 @@ from sclvi.errors import OnSkip, SclviError, leave_out
 if TYPE_CHECKING:
     from sclvi.data.alignment import Alignment
     from sclvi.decision.inspection import Box
+    from sclvi.decision.threshold import Threshold
     from sclvi.memory.correction import Correction, Kind
     from sclvi.model import Model
     from sclvi.settings import Settings
@@ -186,7 +187,7 @@ def train(
             f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
             f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures, each seen as if it were new: "
-            f"at most {threshold.promised_rate:.1%} of good parts are rejected"
+            + _promise(threshold)
         )
         _say_regions(model)
         if len(model.pictures) < _FEW:
@@ -232,7 +233,7 @@ def calibrate_model(
         before, threshold = loaded.threshold, calibrated.calibration.threshold
         output.print(
             f"{out}: threshold {threshold.value:.3f}, was {before:.3f}; set on {threshold.pictures} good pictures: "
-            f"at most {threshold.promised_rate:.1%} of good parts are rejected"
+            + _promise(threshold)
         )
         _say_regions(calibrated)
         if not threshold.is_kept:
@@ -626,13 +627,17 @@ def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
         output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
 
 
+def _promise(threshold: "Threshold") -> str:
+    """As a clause."""
+    return f"at most {threshold.promised_rate:.1%} of good parts are rejected"
+
+
 def _say_regions(model: "Model") -> None:
     """A line for each region of interest that has a name."""
     for name, threshold in zip(model.regions.names, model.calibration.regions, strict=True):
         if name:
             output.print(
-                f"region {name}: threshold {threshold.value:.3f}, at most {threshold.promised_rate:.1%} of good parts "
-                f"are rejected by it",
+                f"region {name}: threshold {threshold.value:.3f}, {_promise(threshold)} by it",
                 markup=False,
             )
 

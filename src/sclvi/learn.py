@@ -142,7 +142,7 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
     inspector = Inspector(lesson.encoder, lesson.memories, surface, settings, detector)
     calibration = _calibrate(inspector, moments, lesson, progress)
     seconds = time.perf_counter() - started
-    return Model(
+    model = Model(
         inspector=inspector,
         light=lesson.light,
         alignment=lesson.data.alignment,
@@ -151,11 +151,10 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
         regions=lesson.data.regions,
         calibration=calibration,
         pictures=lesson.data.pictures,
-        fingerprint=fingerprint_of(
-            inspector, lesson.data.alignment, lesson.data.levels, lesson.light, calibration, lesson.data.regions
-        ),
+        fingerprint="",
         metadata=_metadata(lesson, settings, seconds),
     )
+    return replace(model, fingerprint=fingerprint_of(model))
 
 
 def measure_light(images: Images, settings: Settings) -> Light:

@@ -41,23 +41,17 @@ from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_a
 FORMAT_VERSION = 10
 
 
-def fingerprint_of(
-    inspector: Inspector,
-    alignment: Alignment,
-    levels: Levels | None,
-    light: Light,
-    calibration: Calibration,
-    regions: Regions,
-) -> str:
+def fingerprint_of(model: Model) -> str:
     """Sixteen hexadecimal digits that change with anything but corrections that changes a score or a verdict."""
-    arrays = {**_arrays(inspector, alignment, levels, light), **_region_arrays(regions)}
+    inspector = model.inspector
+    arrays = {**_arrays(inspector, model.alignment, model.levels, model.light), **_region_arrays(model.regions)}
     content = _digest(
         arrays,
         sums_of(arrays, _known_sums(inspector)),
         {
-            "calibration": asdict(calibration),
+            "calibration": asdict(model.calibration),
             "settings": _settings_json(inspector),
-            "regions": _regions_json(regions),
+            "regions": _regions_json(model.regions),
         },
     )
     return content[:16]
