@@ -23,7 +23,6 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, Picture, as_picture
-from sclvi.data.planes import decode_planes
 from sclvi.errors import PictureError, SclviError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
@@ -212,6 +211,8 @@ def _decode_planes(file: BinaryIO, header: _TiffHeader) -> Picture:
     colours = header.channels - len(header.extra)
     if colours < 1:
         _refuse(f"{_BROKEN} (it declares {len(header.extra)} of its {header.channels} channels as extra)")
+    from sclvi.data.planes import decode_planes  # few pictures need tifffile, and every command would import it
+
     picture = decode_planes(file, header.frames)
     alpha = [colours + place for place, meaning in enumerate(header.extra) if meaning in _ALPHA]
     picture = np.delete(picture, alpha, axis=2)

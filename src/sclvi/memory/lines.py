@@ -8,9 +8,9 @@ long a filter answers far beyond the line's ends, too, so a short one has to agr
 import math
 from functools import cache, lru_cache
 
+import cv2
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 DIRECTIONS = 12
@@ -39,7 +39,7 @@ def line_strengths(images: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     grey = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
-    size = (next_fast_len(height + 2 * REACH, real=True), next_fast_len(width + 2 * REACH, real=True))
+    size = (cv2.getOptimalDFTSize(height + 2 * REACH), cv2.getOptimalDFTSize(width + 2 * REACH))
     filters = _spectra(size, images.device)
 
     def strengths(one: Tensor) -> Tensor:
