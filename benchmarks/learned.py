@@ -71,7 +71,7 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
     """Of each picture, scored as if it were new by what learned from some of them."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
-    nearness = settings.nearness if alignment.template is not None else 0.0
+    nearness = settings.nearness if alignment.turns else 0.0
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)

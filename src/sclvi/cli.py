@@ -660,7 +660,7 @@ def _aligned(alignment: "Alignment") -> str:
     """What is done to each picture before it is looked at, as a clause."""
     done = []
     if alignment.template is not None:
-        done.append("parts are turned to lie alike")
+        done.append(f"parts are {'turned' if alignment.turns else 'moved a little'} to lie alike")
     if alignment.scale is not None:
         done.append("pictures of many shapes keep their scale")
     elif alignment.aligned != alignment.size:

@@ -125,7 +125,7 @@ def learn_good(
     held, learned = _split(len(data.pictures), settings)
     seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
     encoder, log = learn_encoder(images, seen, settings, progress)
-    nearness = settings.nearness if data.alignment.template is not None else 0.0
+    nearness = settings.nearness if data.alignment.turns else 0.0
     memories = fill_memories(encoder, images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):

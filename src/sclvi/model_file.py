@@ -244,8 +244,8 @@ def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
     size, upright, aligned = ((content[name][0], content[name][1]) for name in ("size", "upright", "aligned"))
     scale = float(arrays["alignment.scale"]) if "alignment.scale" in arrays else None
     template = None
-    if "alignment.polar" in arrays:
-        template = Template(arrays["alignment.polar"], arrays["alignment.picture"])
+    if "alignment.picture" in arrays:
+        template = Template(arrays.get("alignment.polar"), arrays["alignment.picture"])
     return Alignment(size, upright, aligned, template, arrays["alignment.frame"], scale)
 
 
@@ -339,8 +339,9 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     arrays = _state_arrays(inspector.encoder, "encoder.")
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
-        arrays["alignment.polar"] = alignment.template.polar
         arrays["alignment.picture"] = alignment.template.picture
+        if alignment.template.polar is not None:
+            arrays["alignment.polar"] = alignment.template.polar
     if alignment.scale is not None:
         arrays["alignment.scale"] = np.array(alignment.scale)
     if levels is not None:

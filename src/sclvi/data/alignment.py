@@ -47,6 +47,8 @@ _LOOKED_AT = 100  # good pictures, evenly spread, that decide
 _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
 _FINE_ROUNDS = 2  # of the mean picture: the first mean is of parts that lie less exactly
 _TURN_BELOW = 0.5  # share of the variance between pictures that turning may leave, or parts are not turned
+_SETTLE_BELOW = 0.8  # share of it that settling parts which lie nearly alike may leave, or they are not settled
+_AS_GOOD = 0.1  # share of it that settling may leave more than turning, to be preferred
 _MARGIN = 0.05  # of the short side, kept around the part
 _CALM = 0.2  # most that the background which is cut away may show, root mean square, where the part shows 1
 _RIM = 5  # px of contrast pictures: looked at up to half as far from where regions end
@@ -60,9 +62,9 @@ _CANVAS_QUANTILE = 0.95  # of heights and of widths: larger pictures are shrunk 
 
 @dataclass(frozen=True)
 class Template:
-    """How parts look that were turned alike: the mean of good ones."""
+    """How parts look that were brought to lie alike: the mean of good ones."""
 
-    polar: Array  # see `unroll`; tells the turn
+    polar: Array | None  # see `unroll`; tells the turn. None: parts lie nearly alike as they are
     picture: Array  # see `make_exact`
 
 
@@ -73,7 +75,7 @@ class Alignment:
     size: tuple[int, int]  # (H, W) of anomaly maps, which lie as the pictures do, px
     upright: tuple[int, int]  # (H, W) that pictures are brought to before they are aligned: `size`, enlarged
     aligned: tuple[int, int]  # (h, w) of aligned pictures
-    template: Template | None  # None: parts are not turned
+    template: Template | None  # None: parts are left to lie as they do
     frame: Affine  # from a contrast picture, its part turned about the middle, to the aligned picture
     scale: float | None = None  # aligned px for each px of the original; None: pictures are stretched to one shape
 
@@ -99,6 +101,11 @@ class Alignment:
     def changes(self) -> bool:
         """Whether aligned pictures are other than upright ones."""
         return self.template is not None or self.scale is not None or self.aligned != self.upright
+
+    @property
+    def turns(self) -> bool:
+        """Whether parts that lie at any angle are turned to lie alike."""
+        return self.template is not None and self.template.polar is not None
 
     @property
     def places_alike(self) -> bool:
@@ -175,10 +182,10 @@ def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
     size = (images.shape[2], images.shape[3])
     chosen = spread(len(images), _LOOKED_AT).split(1)  # one by one: a hundred of them may be large
     contrasts = [contrast_picture(images[number][0]) for number in chosen]
-    template = _measure_template(contrasts) if inside is None or _has_calm_rim(contrasts, inside) else None
-    found = None if template is None else _find_turned(contrasts, template)
+    template = found = None
+    if inside is None or _has_calm_rim(contrasts, inside):
+        template, found = _find_lying_alike(contrasts)
     if found is None:
-        template = None
         found = _find_upright(contrasts) if inside is None else _find_inside(inside, contrasts[0].shape)
     if found is None:
         return Alignment.none(size)
@@ -195,16 +202,25 @@ def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
 _IDENTITY: Affine = np.eye(2, 3)
 
 
-def _find_turned(contrasts: list[Array], template: Template) -> "tuple[Affine, _Box] | None":
-    """How turned parts are levelled, and the box they lie in; None where more than calm background lies outside.
+def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, _Box]] | tuple[None, None]":
+    """How parts are brought to lie alike, how they are levelled then, and the box they lie in; None where they are not.
 
-    What is outside is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
+    Parts that lie nearly alike are settled and not turned: a round part has no angle to find. What is outside the box
+    is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
     """
-    turns = [_turn(contrast, template) for contrast in contrasts]
+    settled, left_by_settling = _measure_settled(contrasts)
+    turned, left_by_turning = _measure_turned(contrasts)
+    if settled is not None and left_by_settling <= left_by_turning + _AS_GOOD:
+        poses = [_turn(contrast, settled) for contrast in contrasts]
+        box = _Box.around(contrasts, poses)
+        return settled, (_IDENTITY, box if box.disturbance(contrasts, poses) <= _CALM else _Box.of(contrasts[0].shape))
+    if turned is None:
+        return None, None
+    turns = [_turn(contrast, turned) for contrast in contrasts]
     level = _level(contrasts, turns)
     poses = [chain(turn, level) for turn in turns]
     box = _Box.around(contrasts, poses)
-    return (level, box) if box.disturbance(contrasts, poses) <= _CALM else None
+    return (turned, (level, box)) if box.disturbance(contrasts, poses) <= _CALM else (None, None)
 
 
 def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
@@ -249,6 +265,11 @@ class _Box:
         return self.height * self.width
 
     @classmethod
+    def of(cls, shape: tuple[int, ...]) -> "_Box":
+        """Around a whole picture of (h, w)."""
+        return cls(0.0, 0.0, float(shape[0]), float(shape[1]))
+
+    @classmethod
     def around(cls, contrasts: list[Array], poses: list[Affine]) -> "_Box":
         """The box that all parts lie in, with a margin."""
         pairs = zip(contrasts, poses, strict=True)
@@ -280,26 +301,43 @@ class _Box:
         return math.sqrt(around.mean() / max(np.concatenate(parts).mean(), 1e-12)) if len(around) else math.inf
 
 
-def _measure_template(contrasts: list[Array]) -> Template | None:
-    """None where turning does not make the pictures alike."""
+def _measure_turned(contrasts: list[Array]) -> tuple[Template | None, float]:
+    """None where turning does not make the pictures alike; and the share of the variance between them that is left."""
     polars = [unroll(contrast, centre_of(foreground(contrast))) for contrast in contrasts]
     polar = polars[0]
     for _ in range(_ROUNDS):
         mean = np.mean([shift_back(one, turn_between(one, polar)) for one in polars], axis=0)
         polar = mean / max(float(np.linalg.norm(mean)), 1e-12)
     turns = [_turn_roughly(contrast, polar) for contrast in contrasts]
-    turned = [_draw(contrast, turn) for contrast, turn in zip(contrasts, turns, strict=True)]
-    if _variance(turned) >= _TURN_BELOW * _variance(contrasts):
-        return None
+    if _share_left(contrasts, turns) >= _TURN_BELOW:
+        return None, math.inf
+    picture, turns = _settle(contrasts, turns)
+    return Template(polar, picture), _share_left(contrasts, turns)
+
+
+def _measure_settled(contrasts: list[Array]) -> tuple[Template | None, float]:
+    """As of turned ones; None also where pictures end in more than calm background."""
+    edges = np.concatenate([one for contrast in contrasts for one in (*contrast[[0, -1]], *contrast[:, [0, -1]].T)])
+    parts = np.concatenate([contrast[foreground(contrast)] for contrast in contrasts])
+    if _strength(edges) > _CALM * _strength(parts):
+        return None, math.inf
+    picture, turns = _settle(contrasts, [_IDENTITY] * len(contrasts))
+    left = _share_left(contrasts, turns)
+    return Template(None, picture) if left < _SETTLE_BELOW else None, left
+
+
+def _settle(contrasts: list[Array], turns: list[Affine]) -> tuple[Array, list[Affine]]:
+    """The mean picture of parts that lie about alike, and how they come to lie exactly alike."""
     for _ in range(_FINE_ROUNDS):
-        picture = np.asarray(np.mean([fine_picture(one) for one in turned], axis=0), np.float32)
+        drawn = _draw_all(contrasts, turns)
+        picture = np.asarray(np.mean([fine_picture(one) for one in drawn], axis=0), np.float32)
         turns = [make_exact(turn, contrast, picture) for contrast, turn in zip(contrasts, turns, strict=True)]
-        turned = [_draw(contrast, turn) for contrast, turn in zip(contrasts, turns, strict=True)]
-    return Template(polar, picture)
+    return picture, turns
 
 
 def _turn(contrast: Array, template: Template) -> Affine:
-    return make_exact(_turn_roughly(contrast, template.polar), contrast, template.picture)
+    start = _IDENTITY if template.polar is None else _turn_roughly(contrast, template.polar)
+    return make_exact(start, contrast, template.picture)
 
 
 def _turn_roughly(contrast: Array, polar: Array) -> Affine:
@@ -317,10 +355,25 @@ def _level(contrasts: list[Array], turns: list[Affine]) -> Affine:
     return turning(((width - 1) / 2, (height - 1) / 2), math.atan2(y, x), (height, width))
 
 
+def _draw_all(contrasts: list[Array], poses: list[Affine]) -> list[Array]:
+    return [_draw(contrast, pose) for contrast, pose in zip(contrasts, poses, strict=True)]
+
+
+def _strength(values: NDArray[np.floating]) -> float:
+    """Root mean square."""
+    return math.sqrt(np.square(values, dtype=np.float64).mean())
+
+
 def _draw(contrast: Array, there: Affine) -> Array:
     height, width = contrast.shape
     drawn = warp(torch.from_numpy(contrast)[None], there, (height, width), "zero")
     return drawn[0].numpy()
+
+
+def _share_left(contrasts: list[Array], poses: list[Affine]) -> float:
+    """Of the variance between pictures; 1 where there is none."""
+    before = _variance(contrasts)
+    return _variance(_draw_all(contrasts, poses)) / before if before else 1.0
 
 
 def _variance(contrasts: list[Array]) -> float:

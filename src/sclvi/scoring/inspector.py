@@ -60,14 +60,14 @@ class Inspector:
         """Of each map that `score` gives; `places_alike`: see `Alignment.places_alike`.
 
         The surface ranks places well, where it can know what is usual there, but its maxima on good pictures are
-        chance: what surprises are its lines, and the detector sees wrong shades. Where there is none, a wrong shade may
-        surprise nothing else; and there are few good pictures then, which tell little of what is usual at a place.
+        chance: what surprises are its lines, and the detector sees wrong shades and small spots. Where there is none,
+        nothing else may see these; and there are few good pictures then, which tell little of what is usual at a place.
         """
         roles = [Role()] * len(self.memories)
         if self.surface is not None:
             few = self.detector is None
             caution = _FEW if few else 1.0
-            surface = Role(ranks=places_alike, surprises=few, caution=caution)
+            surface = Role(ranks=places_alike or few, surprises=few, caution=caution)
             roles += [surface, Role(ranks=False, caution=caution)]
         return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
