@@ -46,9 +46,8 @@ from sclvi.data.spread import spread
 _LOOKED_AT = 100  # good pictures, evenly spread, that decide
 _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
 _FINE_ROUNDS = 2  # of the mean picture: the first mean is of parts that lie less exactly
-_TURN_BELOW = 0.5  # share of the variance between pictures that turning may leave, or parts are not turned
-_SETTLE_BELOW = 0.8  # share of it that settling parts which lie nearly alike may leave, or they are not settled
-_AS_GOOD = 0.1  # share of it that settling may leave more than turning, to be preferred
+_ALIKE_BELOW = 0.5  # share of the variance between pictures that may be left where parts are brought to lie alike
+_AS_GOOD = 0.1  # share of it that a way which does less to pictures may leave more than another
 _MARGIN = 0.05  # of the short side, kept around the part
 _CALM = 0.2  # most that the background which is cut away may show, root mean square, where the part shows 1
 _RIM = 5  # px of contrast pictures: looked at up to half as far from where regions end
@@ -66,6 +65,7 @@ class Template:
 
     polar: Array | None  # see `unroll`; tells the turn. None: parts lie nearly alike as they are
     picture: Array  # see `make_exact`
+    turning: bool  # whether `make_exact` turns, or only moves
 
 
 @dataclass(frozen=True)
@@ -205,22 +205,29 @@ _IDENTITY: Affine = np.eye(2, 3)
 def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, _Box]] | tuple[None, None]":
     """How parts are brought to lie alike, how they are levelled then, and the box they lie in; None where they are not.
 
-    Parts that lie nearly alike are settled and not turned: a round part has no angle to find. What is outside the box
-    is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
+    Of the ways that do it as well, the one that does least to pictures: a round part has no angle to find. What is
+    outside the box is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
     """
-    settled, left_by_settling = _measure_settled(contrasts)
-    turned, left_by_turning = _measure_turned(contrasts)
-    if settled is not None and left_by_settling <= left_by_turning + _AS_GOOD:
-        poses = [_turn(contrast, settled) for contrast in contrasts]
-        box = _Box.around(contrasts, poses)
-        return settled, (_IDENTITY, box if box.disturbance(contrasts, poses) <= _CALM else _Box.of(contrasts[0].shape))
-    if turned is None:
+    ways = [_measure_way(contrasts, None, turning) for turning in (False, True)] if _end_calmly(contrasts) else []
+    ways.append(_measure_way(contrasts, _mean_polar(contrasts), True))
+    best = min(left for _, left in ways)
+    if best >= _ALIKE_BELOW:
         return None, None
-    turns = [_turn(contrast, turned) for contrast in contrasts]
-    level = _level(contrasts, turns)
+    template = next(template for template, left in ways if left <= min(best + _AS_GOOD, _ALIKE_BELOW))
+    turns = [_turn(contrast, template) for contrast in contrasts]
+    level = _IDENTITY if template.polar is None else _level(contrasts, turns)
     poses = [chain(turn, level) for turn in turns]
     box = _Box.around(contrasts, poses)
-    return (turned, (level, box)) if box.disturbance(contrasts, poses) <= _CALM else (None, None)
+    if box.disturbance(contrasts, poses) <= _CALM:
+        return template, (level, box)
+    return (template, (level, _Box.of(contrasts[0].shape))) if template.polar is None else (None, None)
+
+
+def _end_calmly(contrasts: list[Array]) -> bool:
+    """Whether pictures end in calm background: what moves over their edge is not missed."""
+    edges = np.concatenate([one for contrast in contrasts for one in (*contrast[[0, -1]], *contrast[:, [0, -1]].T)])
+    parts = np.concatenate([contrast[foreground(contrast)] for contrast in contrasts])
+    return _strength(edges) <= _CALM * _strength(parts)
 
 
 def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
@@ -301,47 +308,37 @@ class _Box:
         return math.sqrt(around.mean() / max(np.concatenate(parts).mean(), 1e-12)) if len(around) else math.inf
 
 
-def _measure_turned(contrasts: list[Array]) -> tuple[Template | None, float]:
-    """None where turning does not make the pictures alike; and the share of the variance between them that is left."""
+def _mean_polar(contrasts: list[Array]) -> Array:
+    """Of the parts turned alike; of length 1."""
     polars = [unroll(contrast, centre_of(foreground(contrast))) for contrast in contrasts]
-    polar = polars[0]
+    template = polars[0]
     for _ in range(_ROUNDS):
-        mean = np.mean([shift_back(one, turn_between(one, polar)) for one in polars], axis=0)
-        polar = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        mean = np.mean([shift_back(one, turn_between(one, template)) for one in polars], axis=0)
+        template = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return template
+
+
+def _measure_way(contrasts: list[Array], polar: Array | None, turning: bool) -> tuple[Template, float]:
+    """The template that brings parts to lie alike so, and the share of the variance between pictures that it leaves."""
     turns = [_turn_roughly(contrast, polar) for contrast in contrasts]
-    if _share_left(contrasts, turns) >= _TURN_BELOW:
-        return None, math.inf
-    picture, turns = _settle(contrasts, turns)
-    return Template(polar, picture), _share_left(contrasts, turns)
-
-
-def _measure_settled(contrasts: list[Array]) -> tuple[Template | None, float]:
-    """As of turned ones; None also where pictures end in more than calm background."""
-    edges = np.concatenate([one for contrast in contrasts for one in (*contrast[[0, -1]], *contrast[:, [0, -1]].T)])
-    parts = np.concatenate([contrast[foreground(contrast)] for contrast in contrasts])
-    if _strength(edges) > _CALM * _strength(parts):
-        return None, math.inf
-    picture, turns = _settle(contrasts, [_IDENTITY] * len(contrasts))
-    left = _share_left(contrasts, turns)
-    return Template(None, picture) if left < _SETTLE_BELOW else None, left
-
-
-def _settle(contrasts: list[Array], turns: list[Affine]) -> tuple[Array, list[Affine]]:
-    """The mean picture of parts that lie about alike, and how they come to lie exactly alike."""
     for _ in range(_FINE_ROUNDS):
         drawn = _draw_all(contrasts, turns)
         picture = np.asarray(np.mean([fine_picture(one) for one in drawn], axis=0), np.float32)
-        turns = [make_exact(turn, contrast, picture) for contrast, turn in zip(contrasts, turns, strict=True)]
-    return picture, turns
+        pairs = zip(contrasts, turns, strict=True)
+        turns = [make_exact(turn, contrast, picture, turning) for contrast, turn in pairs]
+    before = _variance(contrasts)
+    left = _variance(_draw_all(contrasts, turns)) / before if before else 1.0
+    return Template(polar, picture, turning), left
 
 
 def _turn(contrast: Array, template: Template) -> Affine:
-    start = _IDENTITY if template.polar is None else _turn_roughly(contrast, template.polar)
-    return make_exact(start, contrast, template.picture)
+    return make_exact(_turn_roughly(contrast, template.polar), contrast, template.picture, template.turning)
 
 
-def _turn_roughly(contrast: Array, polar: Array) -> Affine:
+def _turn_roughly(contrast: Array, polar: Array | None) -> Affine:
     """About the middle of the foreground, which defects move; to a fraction of a degree."""
+    if polar is None:
+        return _IDENTITY
     centre = centre_of(foreground(contrast))
     return turning(centre, turn_between(unroll(contrast, centre), polar), contrast.shape)
 
@@ -368,12 +365,6 @@ def _draw(contrast: Array, there: Affine) -> Array:
     height, width = contrast.shape
     drawn = warp(torch.from_numpy(contrast)[None], there, (height, width), "zero")
     return drawn[0].numpy()
-
-
-def _share_left(contrasts: list[Array], poses: list[Affine]) -> float:
-    """Of the variance between pictures; 1 where there is none."""
-    before = _variance(contrasts)
-    return _variance(_draw_all(contrasts, poses)) / before if before else 1.0
 
 
 def _variance(contrasts: list[Array]) -> float:
