@@ -245,8 +245,8 @@ def _build_alignment(arrays: Arrays, content: dict[str, Any]) -> Alignment:
     scale = float(arrays["alignment.scale"]) if "alignment.scale" in arrays else None
     template = None
     if "alignment.picture" in arrays:
-        turning = bool(arrays["alignment.turning"])
-        template = Template(arrays.get("alignment.polar"), arrays["alignment.picture"], turning)
+        may_turn = bool(arrays["alignment.may_turn"])
+        template = Template(arrays.get("alignment.polar"), arrays["alignment.picture"], may_turn)
     return Alignment(size, upright, aligned, template, arrays["alignment.frame"], scale)
 
 
@@ -341,7 +341,7 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
     arrays["alignment.frame"] = alignment.frame
     if alignment.template is not None:
         arrays["alignment.picture"] = alignment.template.picture
-        arrays["alignment.turning"] = np.array(alignment.template.turning, np.uint8)
+        arrays["alignment.may_turn"] = np.array(alignment.template.may_turn, np.uint8)
         if alignment.template.polar is not None:
             arrays["alignment.polar"] = alignment.template.polar
     if alignment.scale is not None:

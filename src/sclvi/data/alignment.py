@@ -1,10 +1,11 @@
 """Alignment: parts that lie anyhow are turned to lie alike, and pictures are cut to the part.
 
 A memory of good patches covers a part much better when all pictures show it the same way round: a thread that lies at
-320 angles is seen once at each, one that is turned is seen 320 times. And patches see more of a part that fills the
-picture. Whether parts can be turned, and whether there is background to cut away, is measured on the good pictures;
-where it cannot be done, pictures stay as they are. Pictures of many shapes, which show pieces of many sizes, are not
-stretched to one shape but drawn at one scale, so that a grain is as coarse in each.
+320 angles is seen once at each, one that is turned is seen 320 times. Parts that lie nearly alike are brought to lie
+exactly alike. And patches see more of a part that fills the picture. Whether this can be done, and whether there is
+background to cut away, is measured on the good pictures; where it cannot, pictures stay as they are. Pictures of many
+shapes, which show pieces of many sizes, are not stretched to one shape but drawn at one scale, so that a grain is as
+coarse in each.
 """
 
 import math
@@ -65,7 +66,7 @@ class Template:
 
     polar: Array | None  # see `unroll`; tells the turn. None: parts lie nearly alike as they are
     picture: Array  # see `make_exact`
-    turning: bool  # whether `make_exact` turns, or only moves
+    may_turn: bool  # see `make_exact`
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, 
     Of the ways that do it as well, the one that does least to pictures: a round part has no angle to find. What is
     outside the box is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
     """
-    ways = [_measure_way(contrasts, None, turning) for turning in (False, True)] if _end_calmly(contrasts) else []
+    ways = [_measure_way(contrasts, None, may_turn) for may_turn in (False, True)] if _end_calmly(contrasts) else []
     ways.append(_measure_way(contrasts, _mean_polar(contrasts), True))
     best = min(left for _, left in ways)
     if best >= _ALIKE_BELOW:
@@ -226,8 +227,7 @@ def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, 
 def _end_calmly(contrasts: list[Array]) -> bool:
     """Whether pictures end in calm background: what moves over their edge is not missed."""
     edges = np.concatenate([one for contrast in contrasts for one in (*contrast[[0, -1]], *contrast[:, [0, -1]].T)])
-    parts = np.concatenate([contrast[foreground(contrast)] for contrast in contrasts])
-    return _strength(edges) <= _CALM * _strength(parts)
+    return _strength(edges) <= _CALM * _strength_of_parts(contrasts)
 
 
 def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
@@ -244,9 +244,8 @@ def _has_calm_rim(contrasts: list[Array], inside: Mask) -> bool:
     height, width = contrasts[0].shape
     small = cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     rim = (small > 0) & (cv2.erode(small, np.ones((_RIM, _RIM), np.uint8)) == 0)
-    parts = np.concatenate([np.square(contrast[foreground(contrast)]) for contrast in contrasts])
-    around = np.concatenate([np.square(contrast[rim]) for contrast in contrasts])
-    return not rim.any() or math.sqrt(around.mean() / max(parts.mean(), 1e-12)) <= _CALM
+    around = np.concatenate([contrast[rim] for contrast in contrasts])
+    return not rim.any() or _strength(around) <= _CALM * _strength_of_parts(contrasts)
 
 
 def _find_inside(inside: Mask, shape: tuple[int, ...]) -> "tuple[Affine, _Box] | None":
@@ -298,14 +297,13 @@ class _Box:
 
     def disturbance(self, contrasts: list[Array], poses: list[Affine]) -> float:
         """Root mean square of the contrast outside the box, over that of the parts; infinite if nothing is outside."""
-        outside, parts = [], []
+        outside = []
         for contrast, pose in zip(contrasts, poses, strict=True):
             x, y = _places(np.ones(contrast.shape, bool), pose) - [[self.left], [self.top]]
             inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
-            outside.append(np.square(contrast.ravel()[~inside]))
-            parts.append(np.square(contrast[foreground(contrast)]))
+            outside.append(contrast.ravel()[~inside])
         around = np.concatenate(outside)
-        return math.sqrt(around.mean() / max(np.concatenate(parts).mean(), 1e-12)) if len(around) else math.inf
+        return _strength(around) / max(_strength_of_parts(contrasts), 1e-6) if len(around) else math.inf
 
 
 def _mean_polar(contrasts: list[Array]) -> Array:
@@ -318,21 +316,21 @@ def _mean_polar(contrasts: list[Array]) -> Array:
     return template
 
 
-def _measure_way(contrasts: list[Array], polar: Array | None, turning: bool) -> tuple[Template, float]:
+def _measure_way(contrasts: list[Array], polar: Array | None, may_turn: bool) -> tuple[Template, float]:
     """The template that brings parts to lie alike so, and the share of the variance between pictures that it leaves."""
     turns = [_turn_roughly(contrast, polar) for contrast in contrasts]
     for _ in range(_FINE_ROUNDS):
         drawn = _draw_all(contrasts, turns)
         picture = np.asarray(np.mean([fine_picture(one) for one in drawn], axis=0), np.float32)
         pairs = zip(contrasts, turns, strict=True)
-        turns = [make_exact(turn, contrast, picture, turning) for contrast, turn in pairs]
+        turns = [make_exact(turn, contrast, picture, may_turn) for contrast, turn in pairs]
     before = _variance(contrasts)
     left = _variance(_draw_all(contrasts, turns)) / before if before else 1.0
-    return Template(polar, picture, turning), left
+    return Template(polar, picture, may_turn), left
 
 
 def _turn(contrast: Array, template: Template) -> Affine:
-    return make_exact(_turn_roughly(contrast, template.polar), contrast, template.picture, template.turning)
+    return make_exact(_turn_roughly(contrast, template.polar), contrast, template.picture, template.may_turn)
 
 
 def _turn_roughly(contrast: Array, polar: Array | None) -> Affine:
@@ -359,6 +357,10 @@ def _draw_all(contrasts: list[Array], poses: list[Affine]) -> list[Array]:
 def _strength(values: NDArray[np.floating]) -> float:
     """Root mean square."""
     return math.sqrt(np.square(values, dtype=np.float64).mean())
+
+
+def _strength_of_parts(contrasts: list[Array]) -> float:
+    return _strength(np.concatenate([contrast[foreground(contrast)] for contrast in contrasts]))
 
 
 def _draw(contrast: Array, there: Affine) -> Array:

@@ -91,8 +91,8 @@ def fine_picture(contrast: Array) -> Array:
     return np.asarray(cv2.resize(contrast, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def make_exact(there: Affine, contrast: Array, mean: Array, turning: bool = True) -> Affine:
-    """Moves, and may turn, a part a little further, so that it lies as parts do on the mean.
+def make_exact(there: Affine, contrast: Array, mean: Array, may_turn: bool) -> Affine:
+    """Moves a part a little further, and turns it where it `may_turn`, so that it lies as parts do on the mean.
 
     The middle of the foreground, about which parts are turned, moves with a broken tooth or a stain that is dark as the
     background; the whole picture does not. By OpenCV's ECC (Evangelidis and Psarakis 2008).
@@ -110,7 +110,7 @@ def make_exact(there: Affine, contrast: Array, mean: Array, turning: bool = True
     turned = cv2.warpAffine(fine, chain(inverse(reduced), there, reduced), (width, height))
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _FINE_STEPS, 1e-4)
     try:  # from the turned picture: ECC starts from no turn of a right angle or more
-        motion = cv2.MOTION_EUCLIDEAN if turning else cv2.MOTION_TRANSLATION
+        motion = cv2.MOTION_EUCLIDEAN if may_turn else cv2.MOTION_TRANSLATION
         _, back = cv2.findTransformECC(mean, turned, np.eye(2, 3, dtype=np.float32), motion, criteria)
     except cv2.error:  # it does not converge, as where nothing is to be seen
         return there
