@@ -7,15 +7,12 @@ each category and baseline, and one for the mean of the categories. Minutes are 
 of learning the encoder of the baseline, one thread each, whose memory is filled and searched on top.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from benchmarks.tables import RESULTS
-from sclvi.evaluation.rows import provenance, read_rows, rounded
-from sclvi.files import write_atomically
+from sclvi.evaluation.rows import provenance, read_rows, rounded, write_rows
 
 Row = Mapping[str, str]
 FIGURES = ("image_auroc", "pixel_auroc")
@@ -82,11 +79,7 @@ def main() -> None:
         for row in gains(default, mean_over_seeds(known, (*FIGURES, "minutes"))):
             figures = {column: rounded(value, 4) for column, value in row.items() if column != "category"}
             rows.append({"baseline": name, "category": row["category"], **figures, **made})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(RESULTS / "gain.csv", text.getvalue().encode())
+    write_rows(RESULTS / "gain.csv", rows)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import pytest
 import torch
 from parts import write_category
 
-from benchmarks import gain, growth, search
+from benchmarks import gain, growth, search, worth
 from benchmarks.ablation import PARTS, measure
+from benchmarks.accuracy import FIGURES
 from benchmarks.calibration import Judged, judge_splits
 from benchmarks.few_shot import draw_pictures, known_of_all, plot
 from benchmarks.tables import RESULTS
@@ -151,6 +152,31 @@ def test_gain_is_the_mean_over_seeds_less_the_baselines_and_the_mean_over_catego
     assert [one["pixel_auroc_gain"] for one in found] == pytest.approx([0.3, -0.1, 0.1])
     assert [one["minutes"] for one in found] == pytest.approx([2, 2, 2])
     assert found[-1]["baseline_minutes"] == pytest.approx(2)
+
+
+def test_a_part_is_worth_what_the_default_of_its_commit_has_more():
+    def row(without, category, commit, image):
+        return {
+            "without": without,
+            "category": category,
+            "seed": "0",
+            "commit": commit,
+            **dict.fromkeys(FIGURES, image),
+        }
+
+    rows = [
+        row("none", "a", "old", "0.5"),
+        row("surface", "a", "old", "0.1"),  # measured again below
+        row("none", "a", "new", "0.9"),
+        row("surface", "a", "new", "0.7"),
+        row("none", "b", "new", "0.6"),
+        row("surface", "b", "new", "0.7"),
+        row("alignment", "b", "old", "0.2"),  # without a default to compare with
+    ]
+    (found,) = worth.summary(worth.gains_of_parts(rows))
+    assert (found["part"], found["categories"]) == ("surface", 2)
+    assert found["pixel_auroc"] == found["image_ap"] == pytest.approx(0.05)
+    assert (found["least_image_auroc"], found["most_image_auroc"]) == pytest.approx((-0.1, 0.2))
 
 
 def test_a_coreset_always_takes_the_code_farthest_from_those_it_has():

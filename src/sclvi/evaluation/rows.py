@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from sclvi.errors import SclviError
+from sclvi.files import write_atomically
 
 
 def provenance() -> dict[str, Any]:
@@ -46,18 +47,28 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(rows[0])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
             older = next(csv.reader(file), [])
         if older != columns:
             raise SclviError(f"{path}: has other columns than {', '.join(columns)}; move it away first")
-    else:
+    text = _as_csv(rows, header=not path.exists())
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV file of these rows, one or more, in place of what was there."""
+    write_atomically(path, _as_csv(rows, header=True).encode())
+
+
+def _as_csv(rows: Sequence[Mapping[str, Any]], header: bool) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    if header:
         writer.writeheader()
     writer.writerows(rows)
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
+    return text.getvalue()
 
 
 def rounded(value: float | None, digits: int) -> float | None:
