@@ -226,7 +226,7 @@ def _aligned(
         first = upright.make(0)
         poses = [alignment.pose(first, picture.size) for picture in pictures]
     else:
-        counted = track(range(len(numbers)), "turning the parts", len(numbers), progress)
+        counted = track(range(len(numbers)), "aligning the parts", len(numbers), progress)
         poses = [alignment.pose(upright.make(place), pictures[place].size) for place in counted]
     images = MadeImages(
         (*upright.shape[:2], *alignment.aligned), lambda place: alignment.draw(upright.make(place), poses[place])
