@@ -35,6 +35,7 @@ from sclvi.scoring.maps import Role
 from sclvi.settings import Settings
 from sclvi.synthetic import detector
 
+_SURFACE, _LINES = 2, 3  # places of their maps, after those of the two scales
 Learned = Literal["nothing", "surface", "encoder", "everything"]
 
 
@@ -47,30 +48,16 @@ class Without:
     learned: Learned = "nothing"  # again, with all that comes after it but the network for synthetic defects
 
 
-def _roles(change: Callable[[tuple[Role, ...]], tuple[Role, ...]]) -> AbstractContextManager[Any]:
-    """Maps play other roles; those of the surface and of its lines come after those of the two scales."""
+def _role(place: int, **changes: bool) -> AbstractContextManager[Any]:
+    """The map at this place plays another role; `Inspector.roles` has the maps in the order of `Inspector.score`."""
     before = Inspector.roles
 
     def changed(inspector: Inspector, places_alike: bool) -> tuple[Role, ...]:
-        return change(before(inspector, places_alike))
+        roles = list(before(inspector, places_alike))
+        roles[place] = replace(roles[place], **changes)
+        return tuple(roles)
 
     return patch.object(Inspector, "roles", changed)
-
-
-def _lines_say_nothing(roles: tuple[Role, ...]) -> tuple[Role, ...]:
-    return (*roles[:3], Role(ranks=False, surprises=False), *roles[4:])
-
-
-def _surface_ranks_nothing(roles: tuple[Role, ...]) -> tuple[Role, ...]:
-    return (*roles[:2], replace(roles[2], ranks=False), *roles[3:])
-
-
-def _surface_ranks(roles: tuple[Role, ...]) -> tuple[Role, ...]:
-    return (*roles[:2], replace(roles[2], ranks=True), *roles[3:])
-
-
-def _surface_surprises(roles: tuple[Role, ...]) -> tuple[Role, ...]:
-    return (*roles[:2], replace(roles[2], surprises=True), *roles[3:])
 
 
 def _largest(surprises: Tensor) -> Tensor:
@@ -86,22 +73,20 @@ def _one_length(length: float) -> Iterator[None]:
     lines._spectra.cache_clear()
 
 
-SCORING: Mapping[str, Without] = {
+PARTS: Mapping[str, Without] = {
     "none": Without(),
     "affinity (nearest item instead)": Without({"fusion": "nearest"}),
     "affinity (mean of eta instead)": Without({"fusion": "mean"}),
     "surface": Without({"surface": False}),
-    "rank of the surface": Without(code=partial(_roles, _surface_ranks_nothing)),
-    "surface ranks nothing in pictures of many shapes": Without(code=partial(_roles, _surface_ranks)),
-    "lines' surprise": Without(code=partial(_roles, _lines_say_nothing)),
-    "surface ranks only (surprises, too, instead)": Without(code=partial(_roles, _surface_surprises)),
+    "rank of the surface": Without(code=partial(_role, _SURFACE, ranks=False)),
+    "surface ranks nothing in pictures of many shapes": Without(code=partial(_role, _SURFACE, ranks=True)),
+    "lines' surprise": Without(code=partial(_role, _LINES, surprises=False)),
+    "surface ranks only (surprises, too, instead)": Without(code=partial(_role, _SURFACE, surprises=True)),
     "raised by surprise": Without({"raised": False}),
     "sum of surprises (largest instead)": Without(code=partial(patch.object, maps, "_together", _largest)),
     "synthetic defects": Without({"synthetic_steps": 0}),
     "blur of synthetic defects": Without(code=partial(patch.object, detector, "_BLUR", Settings().smoothing)),
     "smoothing": Without({"smoothing": 0.0}),
-}
-LEARNING: Mapping[str, Without] = {
     "short lines": Without(code=partial(_one_length, lines.LONG), learned="surface"),
     "long lines": Without(code=partial(_one_length, lines.SHORT), learned="surface"),
     "nearness": Without({"nearness": 0.0}, learned="encoder"),
@@ -111,7 +96,6 @@ LEARNING: Mapping[str, Without] = {
     "alignment": Without({"align": False}, learned="everything"),
     "working size 320": Without({"short_side": 256, "smoothing": 1.2}, learned="everything"),
 }
-PARTS: Mapping[str, Without] = {**SCORING, **LEARNING}
 
 
 def measure(

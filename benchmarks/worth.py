@@ -19,7 +19,7 @@ Row = Mapping[str, str]
 
 
 def gains_of_parts(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float]]]:
-    """Per part and category, what the part gains in each figure; of rows with one part, category and seed the last."""
+    """Per part and category, what the part gains in each figure; of rows with one part and category the last."""
     wholes = {(row["category"], row["seed"], row["commit"]): row for row in rows if row["without"] == "none"}
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
