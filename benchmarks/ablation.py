@@ -68,9 +68,11 @@ def _largest(surprises: Tensor) -> Tensor:
 def _one_length(length: float) -> Iterator[None]:
     """The geometric mean of a filter's answer with itself is that answer."""
     lines._spectra.cache_clear()
-    with patch.multiple(lines, LONG=length, SHORT=length):
-        yield
-    lines._spectra.cache_clear()
+    try:
+        with patch.multiple(lines, LONG=length, SHORT=length):
+            yield
+    finally:
+        lines._spectra.cache_clear()
 
 
 PARTS: Mapping[str, Without] = {

@@ -183,28 +183,36 @@ def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
     size = (images.shape[2], images.shape[3])
     chosen = spread(len(images), _LOOKED_AT).split(1)  # one by one: a hundred of them may be large
     contrasts = [contrast_picture(images[number][0]) for number in chosen]
-    template = found = None
-    if inside is None or _has_calm_rim(contrasts, inside):
-        template, found = _find_lying_alike(contrasts)
+    found = _find_lying_alike(contrasts) if inside is None or _has_calm_rim(contrasts, inside) else None
     if found is None:
         found = _find_upright(contrasts) if inside is None else _find_inside(inside, contrasts[0].shape)
     if found is None:
         return Alignment.none(size)
-    level, box = found
+    box = found.box
     zoom = min(_MOST_ZOOM, math.sqrt(contrasts[0].size / box.area))
     upright = (round(zoom * size[0]), round(zoom * size[1]))
     per_pixel = zoom * max(size) / SIDE
     box = box.at_least(min(_SHORTEST, *size) / per_pixel)
     aligned = (_whole(box.height * per_pixel), _whole(box.width * per_pixel))
     corner = np.array([[1, 0, -box.left], [0, 1, -box.top]])
-    return Alignment(size, upright, aligned, template, chain(level, corner, scaling((box.height, box.width), aligned)))
+    frame = chain(found.level, corner, scaling((box.height, box.width), aligned))
+    return Alignment(size, upright, aligned, found.template, frame)
 
 
 _IDENTITY: Affine = np.eye(2, 3)
 
 
-def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, _Box]] | tuple[None, None]":
-    """How parts are brought to lie alike, how they are levelled then, and the box they lie in; None where they are not.
+@dataclass(frozen=True)
+class _Found:
+    """What good pictures allow."""
+
+    template: Template | None  # see `Alignment`
+    level: Affine  # turns parts that lie alike as they are to be shown
+    box: "_Box"  # that they lie in then
+
+
+def _find_lying_alike(contrasts: list[Array]) -> _Found | None:
+    """How parts are brought to lie alike; None where they are not.
 
     Of the ways that do it as well, the one that does least to pictures: a round part has no angle to find. What is
     outside the box is not looked at: a texture, whose repeats can be brought to lie alike, would lose its rims.
@@ -213,15 +221,15 @@ def _find_lying_alike(contrasts: list[Array]) -> "tuple[Template, tuple[Affine, 
     ways.append(_measure_way(contrasts, _mean_polar(contrasts), True))
     best = min(left for _, left in ways)
     if best >= _ALIKE_BELOW:
-        return None, None
+        return None
     template = next(template for template, left in ways if left <= min(best + _AS_GOOD, _ALIKE_BELOW))
     turns = [_turn(contrast, template) for contrast in contrasts]
     level = _IDENTITY if template.polar is None else _level(contrasts, turns)
     poses = [chain(turn, level) for turn in turns]
     box = _Box.around(contrasts, poses)
     if box.disturbance(contrasts, poses) <= _CALM:
-        return template, (level, box)
-    return (template, (level, _Box.of(contrasts[0].shape))) if template.polar is None else (None, None)
+        return _Found(template, level, box)
+    return _Found(template, level, _Box.of(contrasts[0].shape)) if template.polar is None else None
 
 
 def _end_calmly(contrasts: list[Array]) -> bool:
@@ -230,13 +238,13 @@ def _end_calmly(contrasts: list[Array]) -> bool:
     return _strength(edges) <= _CALM * _strength_of_parts(contrasts)
 
 
-def _find_upright(contrasts: list[Array]) -> "tuple[Affine, _Box] | None":
+def _find_upright(contrasts: list[Array]) -> _Found | None:
     """The box that parts lie in as they are; None where little or no calm background lies outside."""
     poses = [_IDENTITY] * len(contrasts)
     box = _Box.around(contrasts, poses).within(contrasts[0].shape)
     if box.area > _CUT_BELOW * contrasts[0].size or box.disturbance(contrasts, poses) > _CALM:
         return None
-    return _IDENTITY, box
+    return _Found(None, _IDENTITY, box)
 
 
 def _has_calm_rim(contrasts: list[Array], inside: Mask) -> bool:
@@ -248,13 +256,13 @@ def _has_calm_rim(contrasts: list[Array], inside: Mask) -> bool:
     return not rim.any() or _strength(around) <= _CALM * _strength_of_parts(contrasts)
 
 
-def _find_inside(inside: Mask, shape: tuple[int, ...]) -> "tuple[Affine, _Box] | None":
+def _find_inside(inside: Mask, shape: tuple[int, ...]) -> _Found | None:
     """The box around what is to be inspected, in px of a picture of (h, w); None where little lies outside."""
     (rows,), (columns,) = np.nonzero(inside.any(1)), np.nonzero(inside.any(0))
     down, across = shape[0] / inside.shape[0], shape[1] / inside.shape[1]
     height, width = (rows[-1] + 1 - rows[0]) * down, (columns[-1] + 1 - columns[0]) * across
     box = _Box(float(rows[0] * down), float(columns[0] * across), float(height), float(width))
-    return (_IDENTITY, box) if box.area <= _CUT_BELOW * shape[0] * shape[1] else None
+    return _Found(None, _IDENTITY, box) if box.area <= _CUT_BELOW * shape[0] * shape[1] else None
 
 
 @dataclass(frozen=True)
