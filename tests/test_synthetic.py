@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,10 +18,11 @@ from sclvi.decision.inspection import Box
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.model_file import load, save
 from sclvi.progress import silent
+from sclvi.synthetic import learning
 from sclvi.synthetic.defects import with_defects
-from sclvi.synthetic.detector import TaughtLooks, excuse
+from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
 from sclvi.synthetic.learning import focal_loss, learn_defects, steps_for
-from sclvi.synthetic.network import SegmentationNetwork
+from sclvi.synthetic.network import SegmentationNetwork, halved, halved_side
 from tests.parts import SIDE, defective_part, good_part
 
 STAIN, SCAR = Box(80, 24, 24, 24), Box(24, 84, 20, 20)
@@ -46,7 +48,7 @@ def scarred(part):
 
 @pytest.fixture(scope="module")
 def model():
-    chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=150, align=False)
+    chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=600, align=False)
     return sclvi.train([good_part(number) for number in range(30)], chosen)  # no fewer may be learned from so long
 
 
@@ -123,21 +125,65 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
 @pytest.mark.parametrize(
     ("images", "side", "most", "steps"),
     [
-        (1000, 320, 3200, 3200),
-        (100, 320, 3200, 2000),  # crops of a quarter: 40 x 4 x 100 / 8
-        (100, 640, 3200, 3200),
-        (100, 256, 3200, 1280),
-        (50, 320, 3200, 1000),
-        (49, 320, 3200, 0),
-        (200, 160, 3200, 1000),
-        (200, 128, 3200, 1000),  # smaller than a crop
-        (5, 320, 3200, 0),
+        (1000, 320, 4000, 4000),
+        (100, 320, 4000, 2000),  # crops of a quarter: 40 x 4 x 100 / 8
+        (100, 640, 9000, 8000),
+        (100, 256, 4000, 2000),  # of a quarter, too: no larger than the halved image
+        (50, 320, 4000, 1000),
+        (49, 320, 4000, 0),
+        (50, 128, 4000, 1000),
+        (5, 320, 4000, 0),
         (5, 320, 10, 10),
         (1000, 320, 0, 0),
     ],
 )
 def test_few_images_are_not_shown_more_often_than_many(images, side, most, steps):
     assert steps_for(images, (side, side), most) == steps
+
+
+@pytest.mark.parametrize("size", [(320, 400), (130, 90)])
+@pytest.mark.parametrize("channels", [1, 5])
+def test_one_crop_in_four_is_of_full_size_and_the_others_of_half(monkeypatch, size, channels):
+    monkeypatch.setattr("sclvi.synthetic.learning._DEFECTIVE", 0)
+    rising = torch.arange(size[1], dtype=torch.float32).expand(3, channels, *size)  # by 1 a px
+    artist = learning._Artist(rising, seed=0)
+    drawn = [artist.draw(step) for step in range(20)]
+    assert {crops.pixels.shape[2:] for crops in drawn} == {tuple(min(160, side // 2) for side in size)}
+    across = torch.cat([crops.pixels for crops in drawn]).mean((1, 2))
+    px_each = (across[:, -2] - across[:, 1]) / (across.shape[1] - 3)
+    full = torch.arange(len(px_each)) % 4 == 0
+    assert (
+        0.7 < px_each[full].min() < 0.85 and 0.97 < px_each[full].max() < 1.2
+    )  # in any light
+    assert 1.4 < px_each[~full].min() < 1.7 and 1.95 < px_each[~full].max() < 2.4
+    assert not any(crops.defective.any() for crops in drawn)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_halved_images_are_means_of_areas(size):
+    images = torch.randn(2, 3, *size)
+    found = halved(images)
+    assert found.shape == (2, 3, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
+    assert found.shape[2:] == (halved_side(size[0]), halved_side(size[1]))
+    if size[0] % 2 == 0:
+        expected = images.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(halved(torch.ones(1, 1, *size)), torch.ones(1, 1, *found.shape[2:]))
+
+
+def test_a_map_is_the_mean_of_what_is_seen_at_both_sizes(monkeypatch):
+    monkeypatch.setattr("sclvi.synthetic.detector.smooth", lambda maps, sigma: maps)
+    torch.manual_seed(0)
+    network = SegmentationNetwork(3).folded()
+    images = torch.randn(2, 3, 96, 64)
+    large, small = (network(one).sigmoid() for one in (images, images.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))))
+    expected = sum(np.asarray(resized(one[:, 0].detach(), (96, 64))) for one in (large, small)) / 2
+    np.testing.assert_allclose(Detector(network).pixels(images).numpy(), expected, atol=0.02)  # bf16, where there is
+
+
+def resized(maps, size):
+    """By OpenCV, B x h x w -> B x H x W."""
+    return [cv2.resize(one.numpy(), size[::-1], interpolation=cv2.INTER_LINEAR) for one in maps]
 
 
 @pytest.mark.parametrize("size", [(128, 128), (70, 93), (33, 200)])
@@ -240,4 +286,4 @@ def test_a_model_with_tiles_has_one_too():
 def test_the_less_it_learned_the_more_it_takes_to_surprise_it(model):
     learned = learn_defects(prepared([good_part(number) for number in range(30)]), 20, 0, silent)
     assert learned is not None
-    assert replace(model.inspector, detector=learned).roles(True)[-1].caution == pytest.approx(3200 / 20)
+    assert replace(model.inspector, detector=learned).roles(True)[-1].caution == pytest.approx(4000 / 20)

@@ -98,7 +98,7 @@ class Settings(BaseModel):
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
     synthetic_steps: int = Field(
-        3200, ge=0, description="steps at most in which a network learns to see synthetic defects; 0: without"
+        4000, ge=0, description="steps at most in which a network learns to see synthetic defects; 0: without"
     )
     raised: bool = Field(True, description="raise the map where single kinds of map are surprised")
     smoothing: float = Field(

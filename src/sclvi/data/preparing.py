@@ -42,7 +42,7 @@ def prepare(picture: Picture, size: tuple[int, int], channels: int, levels: Leve
     fitting = fit_channels(picture, channels)
     if levels is not None:
         levels.check(picture)
-    return to_image(_resize(fitting, size), levels)
+    return to_image(resize(fitting, size), levels)
 
 
 def to_image(picture: Picture, levels: Levels | None) -> torch.Tensor:
@@ -98,8 +98,11 @@ def parse_size(text: str) -> int | tuple[int, int]:
     return sides[0] if len(sides) == 1 else (sides[1], sides[0])
 
 
-def _resize(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Resize H x W x C at its own depth to size[0] x size[1] x C."""
+def resize(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """H x W x C at its own depth to size[0] x size[1] x C.
+
+    Sides that shrink are averaged over areas, sides that grow are interpolated.
+    """
     height, width = size
     # Shrink first and grow after: asked for both at once, OpenCV's area averaging silently falls back to interpolation.
     shrunk = (min(height, picture.shape[0]), min(width, picture.shape[1]))

@@ -1,6 +1,7 @@
 """What was learned from synthetic defects: where a picture looks like one."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from sclvi.encoders.compute import reduced_precision
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.scoring.maps import Usual
 from sclvi.scoring.pixels import smooth
-from sclvi.synthetic.network import SegmentationNetwork
+from sclvi.synthetic.network import SegmentationNetwork, halved
 
 _BLUR = 8.0  # px, sigma
 
@@ -45,13 +46,18 @@ class Detector:
     def pixels(self, images: Tensor) -> Tensor:
         """Probability of a defect, blurred; B x C x H x W float, prepared by `Light` -> B x H x W 0..1.
 
+        The mean of what the network says of the images and of the halved ones, in which it sees more around a pixel.
         Blurred, it says how much of a neighbourhood looks like a defect: a spot of certainty in grain is often none.
         """
         device = next(self.network.parameters()).device
-        moved = images.to(device).contiguous(memory_format=torch.channels_last)
+        moved = images.to(device)
         with torch.inference_mode(), reduced_precision(device):
-            seen = self.network(moved).float().sigmoid()
-        return smooth(F.interpolate(seen, size=images.shape[2:], mode="bilinear")[:, 0].cpu(), _BLUR)
+            seen = [self._seen(moved), self._seen(halved(moved))]
+        wide = [F.interpolate(one, size=images.shape[2:], mode="bilinear")[:, 0] for one in seen]
+        return smooth(torch.stack(wide).mean(0).cpu(), _BLUR)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).float().sigmoid())
 
 
 def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:

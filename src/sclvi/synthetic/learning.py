@@ -1,4 +1,4 @@
-"""A network learns to see synthetic defects on the good pictures."""
+"""A network learns to see synthetic defects on the good pictures, as they are and halved."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +11,21 @@ from torch import Tensor
 
 from sclvi.ahead import ahead
 from sclvi.data.images import Images
+from sclvi.data.preparing import resize
 from sclvi.encoders.compute import pick_device, reduced_precision, to_device
 from sclvi.progress import Progress
 from sclvi.synthetic.defects import Image, with_defects
 from sclvi.synthetic.detector import Detector
-from sclvi.synthetic.network import SegmentationNetwork
+from sclvi.synthetic.network import SegmentationNetwork, halved_side
 
-_BATCH = 8
+_SCALES = (1, 2, 2, 2)  # px to a px of each crop: context teaches most, fine defects want the rest
+_CLOSER = 0.25  # in logarithms, up to which crops are closer than that, so that no picture is seen twice alike
+_BATCH = 2 * len(_SCALES)
 _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
-_SHOWINGS = 40  # of each pixel at most: more and the network may know by heart what is to set the threshold
+_SHOWINGS = 40  # of each pixel, if no crop were halved: more and it may know by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
-_ENOUGH = 3200  # steps; of fewer, what surprises it counts as much less as they are fewer
+_ENOUGH = 4000  # steps; of fewer, what surprises it counts as much less as they are fewer
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
@@ -31,9 +34,14 @@ _POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times a
 
 def steps_for(count: int, size: tuple[int, int], most: int) -> int:
     """How many steps can be learned from so many images of (h, w) px; 0: too few to learn anything of use."""
-    crop = math.prod(min(_CROP, side) for side in size)
+    crop = math.prod(_crop_size(size))
     steps = min(most, _SHOWINGS * count * math.prod(size) // (_BATCH * crop))
     return steps if steps >= min(most, _LEAST_STEPS) else 0
+
+
+def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) px of crops of images of this size: there is none that the halved image does not hold."""
+    return min(_CROP, halved_side(size[0])), min(_CROP, halved_side(size[1]))
 
 
 def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> Detector | None:
@@ -71,20 +79,26 @@ class _Artist:
 
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.rng = images, np.random.default_rng(seed)
+        self.size = _crop_size((images.shape[2], images.shape[3]))
 
     def draw(self, _step: int) -> _Crops:
         """The crops of one step, whichever comes next."""
-        chosen = torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))
-        crops = [self._crop(picture) for picture in self.images[chosen].permute(0, 2, 3, 1).numpy()]
-        drawn = [self._defective(crop, other) for crop, other in zip(crops, crops[1:] + crops[:1], strict=True)]
+        chosen = self.images[torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))]
+        pictures = chosen.permute(0, 2, 3, 1).numpy()
+        crops = [self._crop(picture, scale) for picture, scale in zip(pictures, 2 * _SCALES, strict=True)]
+        others = crops[len(_SCALES) :] + crops[: len(_SCALES)]  # of about the same scale as these
+        drawn = [self._defective(crop, other) for crop, other in zip(crops, others, strict=True)]
         pixels = torch.from_numpy(np.stack([crop for crop, _ in drawn])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([mask for _, mask in drawn])[:, None].astype(np.float32))
         return _Crops(pixels, F.max_pool2d(masks, 2, ceil_mode=True))
 
-    def _crop(self, picture: Image) -> Image:
-        high, wide = (min(_CROP, side) for side in picture.shape[:2])
-        top, left = (int(self.rng.integers(side - min(_CROP, side) + 1)) for side in picture.shape[:2])
-        return picture[top : top + high, left : left + wide]
+    def _crop(self, picture: Image, scale: float) -> Image:
+        """A part of the picture, `scale` or somewhat fewer of its px to each px of the crop."""
+        scale *= math.exp(-self.rng.uniform(0, _CLOSER))
+        high, wide = (min(side, round(scale * crop)) for side, crop in zip(picture.shape[:2], self.size, strict=True))
+        top = int(self.rng.integers(picture.shape[0] - high + 1))
+        left = int(self.rng.integers(picture.shape[1] - wide + 1))
+        return resize(picture[top : top + high, left : left + wide], self.size)
 
     def _defective(self, crop: Image, other: Image) -> tuple[Image, np.ndarray]:
         """Three times out of four with defects, always in another light."""

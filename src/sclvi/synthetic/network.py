@@ -1,5 +1,6 @@
 """The network that says of each pixel whether it looks like a defect: a small U-Net (Ronneberger et al. 2015)."""
 
+import math
 from typing import cast
 
 import torch
@@ -60,3 +61,14 @@ class SegmentationNetwork(nn.Module):
             if isinstance(module, _Block):
                 module.fold()
         return self.eval()
+
+
+def halved(images: Tensor) -> Tensor:
+    """Half as high and wide, rounded up, each pixel the mean of its area; B x C x H x W -> B x C x h x w."""
+    size = (halved_side(images.shape[2]), halved_side(images.shape[3]))
+    return F.interpolate(images, size=size, mode="area")
+
+
+def halved_side(side: int) -> int:
+    """Of an image whose side is this many px."""
+    return math.ceil(side / 2)
