@@ -152,9 +152,7 @@ def test_one_crop_in_four_is_of_full_size_and_the_others_of_half(monkeypatch, si
     across = torch.cat([crops.pixels for crops in drawn]).mean((1, 2))
     px_each = (across[:, -2] - across[:, 1]) / (across.shape[1] - 3)
     full = torch.arange(len(px_each)) % 4 == 0
-    assert (
-        0.7 < px_each[full].min() < 0.85 and 0.97 < px_each[full].max() < 1.2
-    )  # in any light
+    assert 0.7 < px_each[full].min() < 0.85 and 0.97 < px_each[full].max() < 1.2  # in any light
     assert 1.4 < px_each[~full].min() < 1.7 and 1.95 < px_each[~full].max() < 2.4
     assert not any(crops.defective.any() for crops in drawn)
 
