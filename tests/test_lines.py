@@ -41,6 +41,13 @@ def test_the_strengths_are_those_of_two_plain_correlations():
         np.testing.assert_allclose(found[number].numpy(), expected, atol=2e-3)  # roots of what is rounded
 
 
+@pytest.mark.parametrize(("step", "window"), [(1, 3), (2, 3), (4, 3), (3, 1), (1, 1)])
+def test_windows_hold_the_strongest_of_their_pixels(step, window):
+    pictures = torch.randn(2, 1, 41, 50, generator=torch.Generator().manual_seed(1))
+    expected = F.max_pool2d(line_strengths(pictures), step * window, step)
+    assert torch.equal(line_strengths(pictures, step, window), expected)
+
+
 @pytest.mark.parametrize("length", [LONG, SHORT])
 def test_a_filter_answers_noise_with_the_deviation_of_the_noise(length):
     noise = torch.randn(1, 1, 400, 400, generator=torch.Generator().manual_seed(0))

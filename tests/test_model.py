@@ -89,6 +89,20 @@ def test_a_bad_picture_does_not_stop_a_batch(model, tmp_path):
         list(model.inspect([broken]))
 
 
+def test_pictures_are_told_of_in_order_good_or_bad_however_many_batches_they_fill(model, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    told = []
+    pictures = [good_part(0), good_part(1), broken, broken, broken, good_part(2), good_part(3)]
+    for inspection in model.inspect(pictures, lambda name, _: told.append(name), batch=2):
+        told.append(inspection.image)
+    assert told == ["array 0", "array 1", *[str(broken)] * 3, "array 5", "array 6"]
+    until = model.inspect(pictures, batch=2)
+    assert [next(until).image, next(until).image] == ["array 0", "array 1"]
+    with pytest.raises(SclviError):
+        next(until)
+
+
 def test_saved_model_gives_bit_for_bit_the_same(model, saved):
     again = sclvi.load(saved)
     parts = [good_part(80), defective_part(81)]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from sclvi.memory.correction import Correction
 from sclvi.scoring.inspector import Found, Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.regions import focus
+from sclvi.side_by_side import side_by_side
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
@@ -151,7 +153,7 @@ class Model:
     def inspect(
         self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
     ) -> Iterator[Inspection]:
-        """Inspect pictures, in order, reading ahead in threads.
+        """Inspect pictures, in order, reading ahead in threads; batches are worked at side by side.
 
         Args:
             images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md).
@@ -171,17 +173,14 @@ class Model:
         if self.tiles is not None:
             yield from inspect_tiles(self, self.tiles, images, on_skip)
             return
-        pending: list[LoadedPicture] = []
-        for loaded in self._read_ahead(images):
-            if isinstance(loaded, _Failed):
-                leave_out(loaded.name, loaded.error, on_skip)
-                continue
-            pending.append(loaded)
-            if len(pending) == batch:
-                yield from self._inspect_batch(pending)
-                pending = []
-        if pending:
-            yield from self._inspect_batch(pending)
+        loaded = self._read_ahead(images)
+        batches = iter(lambda: list(islice(loaded, batch)), [])
+        for outcomes in side_by_side(self._inspect_batch, batches):
+            for outcome in outcomes:
+                if isinstance(outcome, _Failed):
+                    leave_out(outcome.name, outcome.error, on_skip)
+                else:
+                    yield outcome
 
     def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Found]:
         """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
@@ -215,7 +214,14 @@ class Model:
         except SclviError as error:
             raise about(name, error) from None
 
-    def _inspect_batch(self, batch: list["LoadedPicture"]) -> Iterator[tuple[Inspection, Picture]]:
+    def _inspect_batch(self, batch: list["LoadedPicture | _Failed"]) -> list["tuple[Inspection, Picture] | _Failed"]:
+        """What could be read, inspected, and what could not, in the same order."""
+        good = iter(self._inspect([one for one in batch if isinstance(one, LoadedPicture)]))
+        return [one if isinstance(one, _Failed) else next(good) for one in batch]
+
+    def _inspect(self, batch: list["LoadedPicture"]) -> Iterator[tuple[Inspection, Picture]]:
+        if not batch:
+            return
         started = time.perf_counter()
         aligned, found = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
         upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]

@@ -61,7 +61,7 @@ class Inspection:
     defects: tuple[Defect, ...]  # most severe first
     anomaly_map: NDArray[np.float32] = field(repr=False, compare=False)  # h x w, unit of the score
     model: str  # fingerprint of the model
-    milliseconds: float = field(compare=False)  # from picture in memory to verdict, its share of the batch
+    milliseconds: float = field(compare=False)  # from picture in memory to map, its share of the batch
     appearance: Appearance = field(repr=False, compare=False)  # what `find_drift` watches beside the score
     p_value: float  # share of good parts that score as high, as far as the calibration can tell; see `p_value`
     promised_rate: float  # of good parts, at most so many are rejected, which are those that show any defect

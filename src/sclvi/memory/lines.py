@@ -6,7 +6,7 @@ long a filter answers far beyond the line's ends, too, so a short one has to agr
 """
 
 import math
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 
 import cv2
 import torch
@@ -30,12 +30,18 @@ def line_filters(length: float) -> Tensor:
     return (drawn / drawn.flatten(1).norm(dim=1)[:, None, None]).float()
 
 
-def line_strengths(images: Tensor) -> Tensor:
-    """How strong a bright or dark line passes through each pixel, in each direction.
+def line_strengths(images: Tensor, step: int = 1, window: int = 1) -> Tensor:
+    """How strong a bright or dark line passes through each window of pixels, at most, in each direction.
 
     The geometric mean of what the long and the short filter answer; 0 where one sees a bright line, the other a dark.
 
-    B x C x H x W float -> B x DIRECTIONS x H x W float >= 0, of the mean of the channels.
+    Args:
+        images: B x C x H x W float; the mean of the channels is looked at.
+        step: px between windows.
+        window: steps that a window is high and wide; those that do not lie within the image are left out.
+
+    Returns:
+        B x DIRECTIONS x h x w float >= 0.
     """
     height, width = images.shape[2:]
     grey = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
@@ -45,10 +51,24 @@ def line_strengths(images: Tensor) -> Tensor:
     def strengths(one: Tensor) -> Tensor:
         columns = torch.fft.ifft(_waves(one, size) * filters)[..., :height]
         answers = torch.fft.irfft(columns.transpose(1, 2), n=size[1])[..., :width]
-        return (answers[:DIRECTIONS] * answers[DIRECTIONS:]).relu_().sqrt_()
+        return _strongest(answers[:DIRECTIONS] * answers[DIRECTIONS:], step, window).relu_().sqrt_()
 
     # One picture at a time: together with others the transform of a picture may round otherwise.
     return torch.stack([strengths(one) for one in grey])
+
+
+def _strongest(answers: Tensor, step: int, window: int) -> Tensor:
+    """The maximum of each window, first along columns, then along rows: some twenty times as fast as `max_pool2d`.
+
+    K x H x W; step, window: as of `line_strengths`.
+    """
+    for _ in range(2):
+        count = answers.shape[1] // step
+        blocks = [answers[:, start : count * step : step] for start in range(step)]
+        most = reduce(torch.maximum, blocks)
+        windows = [most[:, start : start + count - window + 1] for start in range(window)]
+        answers = reduce(torch.maximum, windows).transpose(1, 2)
+    return answers
 
 
 @lru_cache(maxsize=4)

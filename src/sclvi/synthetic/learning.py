@@ -119,7 +119,7 @@ class _Learner:
             network = SegmentationNetwork(channels)
         self.device = pick_device()
         self.network = to_device(network, self.device).train()
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY, fused=True)
 
     def step(self, crops: _Crops, rate: float) -> float:
         """One step; returns the loss."""
