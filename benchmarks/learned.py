@@ -30,7 +30,7 @@ from sclvi.memory.surface import see_surface
 from sclvi.progress import silent
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
-from sclvi.scoring.strangers import score_as_stranger
+from sclvi.scoring.strangers import Stranger
 from sclvi.settings import Settings
 from sclvi.synthetic.learning import learn_defects, steps_for
 
@@ -75,7 +75,8 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)
-    seen = [next(score_as_stranger(inspector, moments, images, range(one, one + 1))) for one in range(len(images))]
+    every = [range(number, number + 1) for number in range(len(images))]
+    seen = [next(Stranger.to(inspector, moments, images, one).score(images, one)) for one in every]
     kinds = [torch.cat(kind) for kind in zip(*seen, strict=True)]
     roles = inspector.roles(alignment.places_alike)
     usual = tuple(Usual.measure(kind, role) for kind, role in zip(kinds, roles, strict=True))

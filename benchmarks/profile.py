@@ -39,6 +39,7 @@ STAGES = (
     ("code space and places", "sclvi.memory.scale", "ScaleMemory.search"),
     ("affinity and pixel maps", "sclvi.scoring.inspector", "Found.pixels"),
     ("surface", "sclvi.memory.surface", "Surface.maps"),
+    ("synthetic defects", "sclvi.scoring.inspector", "_detect"),
     ("smoothing", "sclvi.scoring.inspector", "smooth"),
     ("fusion of maps", "sclvi.model", "fuse_maps"),
     ("maps upright", "sclvi.data.alignment", "Alignment.upright_map"),
@@ -85,7 +86,7 @@ def profile(model_path: Path, pictures: list[Path], batch: int) -> list[dict[str
     """A row per stage, and one of all that is in no stage."""
     model = load(model_path)
     chunks = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
-    list(model.inspect(chunks[0]))  # what is done once is no stage
+    list(model.inspect(chunks[0]))  # what is done once is no stage; a batch alone runs in this thread
     stopwatch = Stopwatch()
     started = time.perf_counter()
     with stages_timed(stopwatch):

@@ -10,6 +10,9 @@ from PIL import Image
 
 import sclvi
 from sclvi.errors import SclviError
+from sclvi.learn import build_model, learn_good
+from sclvi.scoring.maps import fuse_maps, image_scores
+from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
 SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE)
@@ -124,6 +127,23 @@ def test_same_seed_same_model_bit_for_bit():
         assert torch.equal(a, b), name
     other = sclvi.train(parts, settings.model_copy(update={"seed": 1}))
     assert other.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(("folds", "length"), [(40, 1), (3, 2)])
+def test_pictures_that_follow_each_other_are_left_out_together(monkeypatch, folds, length):
+    monkeypatch.setattr("sclvi.learn._FOLDS", folds)
+    count = 7  # two folds of three hold two pictures, and the fourth the one that is over
+    settings = SETTINGS.model_copy(update={"set_aside": 0.5, "align": False})
+    lesson = learn_good([good_part(number) for number in range(count)], settings)
+    trained = build_model(lesson, settings, 0.0)
+    expected = []
+    for number in lesson.held.tolist():
+        first = number // length * length
+        fold = range(first, min(first + length, count))
+        stranger = Stranger.to(trained.inspector, lesson.moments, lesson.images, fold)
+        (maps,) = stranger.score(lesson.images, range(number, number + 1))
+        expected.append(image_scores(fuse_maps(maps, trained.calibration.usual, raised=True)).item())
+    assert trained.calibration.scores == pytest.approx(tuple(expected), rel=1e-5)
 
 
 def test_set_aside_pictures_are_scored_against_a_memory_without_themselves(model):

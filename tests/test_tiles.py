@@ -21,7 +21,7 @@ from sclvi.evaluation.evaluate import evaluate
 from sclvi.learn import build_model, learn_good
 from sclvi.progress import silent
 from sclvi.scoring.maps import fuse_maps
-from sclvi.scoring.strangers import score_as_stranger
+from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
 QUICK = {"steps": 2, "batch": 2, "pairs": 32, "synthetic_steps": 0}
@@ -205,7 +205,7 @@ def test_calibration_scores_are_those_of_whole_pictures():
     for number, score in zip(lesson.held.tolist(), trained.calibration.scores, strict=True):
         own = trained.tiles.of(number)
         stitching = Stitching(trained.pictures[number].size)
-        batches = score_as_stranger(inspector, lesson.moments, lesson.images, own)
+        batches = Stranger.to(inspector, lesson.moments, lesson.images, own).score(lesson.images, own)
         fused = torch.cat([fuse_maps(maps, trained.calibration.usual, raised=True) for maps in batches])
         for one, tile in zip(fused, trained.tiles.tiling.plan(trained.pictures[number].size), strict=True):
             stitching.put(one.numpy(), tile)

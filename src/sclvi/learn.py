@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,14 @@ from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Role, Usual, fuse_maps
 from sclvi.scoring.regions import region_scores
-from sclvi.scoring.strangers import score_as_stranger
+from sclvi.scoring.strangers import Stranger
 from sclvi.settings import Settings
 from sclvi.synthetic.detector import Detector
 from sclvi.synthetic.learning import learn_defects
 
-_REFERENCES = 40  # pictures, of those learned from, that say what maps usually show
+_REFERENCES = 200  # pictures, of those learned from, that say what maps usually show: of forty it is half chance
 _HELD = 200  # pictures that set the threshold at most: scoring them takes time, and more hardly move it
+_FOLDS = 40  # at most, that are left out as a whole: pictures that follow each other may show the same part
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
@@ -211,10 +213,11 @@ def _calibrate(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     peaks: list[Tensor] = []  # of each picture, K
     pixels: list[Tensor] = []
     labels: list[Tensor] = []
-    for picture in track(held, "setting the threshold", len(held), progress):
+    strangers = _see_as_strangers(inspector, moments, lesson, held)
+    for picture, seen_maps in track(strangers, "setting the threshold", len(held), progress):
         seen = []
         usual = shown.usual(without=picture)
-        for maps in _stranger_maps(inspector, moments, lesson, picture):
+        for maps in seen_maps:
             fused = fuse_maps(maps, usual, inspector.settings.raised)[0]
             upright = data.alignment.upright_map(fused, data.pictures[picture].pose)
             where = regions.labels((upright.shape[0], upright.shape[1]))
@@ -268,8 +271,9 @@ def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     """What each kind of map shows on some of the pictures that were learned from."""
     references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
     sums, peaks = [], []
-    for picture in track(references.tolist(), "measuring the usual", len(references), progress):
-        seen = list(map(_sum_and_peak, _stranger_maps(inspector, moments, lesson, picture)))
+    strangers = _see_as_strangers(inspector, moments, lesson, references.tolist())
+    for _, maps in track(strangers, "measuring the usual", len(references), progress):
+        seen = list(map(_sum_and_peak, maps))
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
     return _Shown(
@@ -287,16 +291,27 @@ def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
     return kinds.sum((1, 2, 3), dtype=torch.float64), kinds.amax((1, 2, 3))
 
 
-def _stranger_maps(
-    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, picture: int
-) -> Iterator[list[Tensor]]:
-    """The maps of a good picture as if nothing had been kept of it.
+def _see_as_strangers(
+    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, pictures: list[int]
+) -> Iterator[tuple[int, Iterator[list[Tensor]]]]:
+    """Each of these good pictures, in ascending order, with its maps as if nothing had been kept of its fold.
 
     One image at a time, since those of a large picture do not fit together; 1 x h x w for each kind of map, of the part
     that this image decides.
     """
+    data = lesson.data
+    length = max(1, len(data.pictures) // _FOLDS)
+    for fold, members in groupby(pictures, lambda picture: picture // length):
+        last = min((fold + 1) * length, len(data.pictures)) - 1
+        left_out = range(data.images_of(fold * length).start, data.images_of(last).stop)
+        stranger = Stranger.to(inspector, moments, lesson.images, left_out)
+        for picture in members:
+            yield picture, _decided_maps(stranger, lesson, picture)
+
+
+def _decided_maps(stranger: Stranger, lesson: Lesson, picture: int) -> Iterator[list[Tensor]]:
     own = lesson.data.images_of(picture)
-    batches = score_as_stranger(inspector, moments, lesson.images, own)
+    batches = stranger.score(lesson.images, own)
     one_by_one = (maps for batch in batches for maps in zip(*(kind.split(1) for kind in batch), strict=True))
     for number, maps in zip(own, one_by_one, strict=True):
         rows, columns = lesson.data.core_of(number)

@@ -1,7 +1,7 @@
-"""To see a picture that was learned from as if it were new."""
+"""To see pictures that were learned from as if they were new."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,23 +11,35 @@ from sclvi.memory.surface import SurfaceMoments
 from sclvi.scoring.inspector import Inspector
 
 
-def score_as_stranger(
-    inspector: Inspector, moments: SurfaceMoments | None, images: Images, own: range
-) -> Iterator[list[Tensor]]:
-    """The maps of one of the remembered pictures as if nothing had been kept of it.
+@dataclass(frozen=True)
+class Stranger:
+    """An inspector to which some of the remembered images are new, as if nothing had been kept of them.
 
-    Args:
-        inspector: its memory holds the codes of `images`, in this order; its surface is not looked at. Its detector
-            stays as it is: it hardly knows by heart what it learned from (docs/decisions/0007).
-        moments: of `images`; None: there is no surface.
-        images: N x C x h x w float, prepared by `Light`; of two pictures at least.
-        own: the numbers of those that show the picture: one, or its tiles.
-
-    Yields:
-        In order of `own`, some images at a time: B x h x w float for each kind of map.
+    Its detector stays as it is: it hardly knows by heart what it learned from (docs/decisions/0007).
     """
-    numbers = torch.arange(own.start, own.stop)
-    surface = moments.surface_without(Selection(images, numbers)) if moments is not None else None
-    stranger = replace(inspector, surface=surface)
-    for batch in numbers.split(batch_length(images)):
-        yield stranger.score(images[batch], without=own)[0]
+
+    inspector: Inspector  # its memory holds them, its surface has not seen them
+    left_out: range  # their numbers, by the order in which they were remembered
+
+    @classmethod
+    def to(cls, inspector: Inspector, moments: SurfaceMoments | None, images: Images, left_out: range) -> "Stranger":
+        """To images that it remembers.
+
+        Args:
+            inspector: its memory holds the codes of `images`, in this order; its surface is not looked at.
+            moments: of `images`; None: there is no surface.
+            images: N x C x h x w float, prepared by `Light`; one at least must be left.
+            left_out: numbers of images.
+        """
+        numbers = torch.arange(left_out.start, left_out.stop)
+        surface = moments.surface_without(Selection(images, numbers)) if moments is not None else None
+        return cls(replace(inspector, surface=surface), left_out)
+
+    def score(self, images: Images, own: range) -> Iterator[list[Tensor]]:
+        """The maps of some of the images left out: those that show one picture, be it one or its tiles.
+
+        Yields:
+            In order of `own`, some images at a time: B x h x w float for each kind of map.
+        """
+        for batch in torch.arange(own.start, own.stop).split(batch_length(images)):
+            yield self.inspector.score(images[batch], without=self.left_out)[0]

@@ -1,6 +1,7 @@
 """A network learns to see synthetic defects on the good pictures, as they are and halved."""
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -56,11 +57,19 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         return None
     learner = _Learner(images.shape[1], seed)
     artist = _Artist(images, seed)
-    with ThreadPoolExecutor(1) as pool:  # the next crops are read and drawn while the network learns from these
-        for step, crops in enumerate(ahead(pool, artist.draw, range(steps), 1)):
-            loss = learner.step(crops, _rate(step, steps))
-            progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
+    for step, crops in enumerate(_drawn(artist, steps, learner.device)):
+        loss = learner.step(crops, _rate(step, steps))
+        progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
     return Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
+
+
+def _drawn(artist: "_Artist", steps: int, device: torch.device) -> Iterator["_Crops"]:
+    """The crops of each step. A GPU leaves the cores to draw the next meanwhile; threads that share a step do not."""
+    if device.type != "cuda":
+        yield from map(artist.draw, range(steps))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield from ahead(pool, artist.draw, range(steps), 1)
 
 
 def _rate(step: int, steps: int) -> float:
