@@ -52,6 +52,16 @@ def model():
     return sclvi.train([good_part(number) for number in range(30)], chosen)  # no fewer may be learned from so long
 
 
+def test_crops_are_the_same_whether_they_are_drawn_ahead_or_not():
+    images = prepared([good_part(number) for number in range(4)])
+    ahead, between = (
+        list(learning._drawn(learning._Artist(images, 0), 3, torch.device(kind))) for kind in ("cuda", "cpu")
+    )
+    assert len(ahead) == 3
+    for one, other in zip(ahead, between, strict=True):
+        assert torch.equal(one.pixels, other.pixels) and torch.equal(one.defective, other.defective)
+
+
 def test_a_tenth_of_a_deviation_makes_up_for_having_been_learned_from():
     scores = np.random.default_rng(0).lognormal([1, 0], [0.2, 0.5], (40, 2))
     raised = as_if_new(torch.from_numpy(scores)).numpy()
