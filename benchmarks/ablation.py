@@ -25,7 +25,8 @@ from sclvi.encoders.dense import DenseEncoder
 from sclvi.evaluation.evaluate import evaluate
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
-from sclvi.learn import Lesson, build_model, learn_good
+from sclvi.learn import build_model, learn_good
+from sclvi.lesson import Lesson
 from sclvi.memory import lines
 from sclvi.memory.surface import see_surface
 from sclvi.progress import silent

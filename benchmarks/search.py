@@ -34,7 +34,8 @@ from sclvi.encoders.compute import encode
 from sclvi.evaluation.evaluate import compare, labelled_items
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
-from sclvi.learn import Lesson, build_model, learn_good
+from sclvi.learn import build_model, learn_good
+from sclvi.lesson import Lesson
 from sclvi.memory.bank import MemoryBank, Neighbours
 from sclvi.model import Model
 from sclvi.scoring.inspector import Inspector

@@ -77,7 +77,7 @@ def test_only_pictures_that_the_network_learned_from_score_higher(monkeypatch, s
     chosen = sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=steps, set_aside=set_aside, align=False)
     parts = [good_part(number) for number in range(6)]
     found = sclvi.train(parts, chosen).calibration
-    monkeypatch.setattr("sclvi.learn.as_if_new", lambda scores: scores)
+    monkeypatch.setattr("sclvi.self_calibration.as_if_new", lambda scores: scores)
     seen = sclvi.train(parts, chosen).calibration
     factors = np.divide(found.scores, seen.scores)
     expected = math.exp(0.1 * np.log(seen.scores).std()) if raised else 1.0
