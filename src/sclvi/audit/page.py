@@ -92,7 +92,7 @@ def _card(audit: Audit, number: int, rank: int) -> _Card:
         folder="" if str(path.parent) == "." else str(path.parent),
         thumbnail=_thumbnail(picture.name, audit.maps[number], audit.limits["unlike"]),
         faults=(*(CHECKS[check] for check in picture.failed), *(("copy",) if picture.copy_of else ())),
-        deviations={check: f"{value:.1f}" for check, value in picture.deviations.items()},
+        deviations={check: f"{value:z.1f}" for check, value in picture.deviations.items()},
     )
 
 

@@ -15,7 +15,7 @@ def _tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     # inferno: even steps to the eye, also without colour sight; its dark start would look like shadow and is left out
     positions = np.interp(multiples, (FAINTEST, 1.0, HOTTEST), (0.35, 0.5, 0.95)) * 255
     bgr = cv2.applyColorMap(np.rint(positions).astype(np.uint8)[:, None], cv2.COLORMAP_INFERNO)
-    opacities = np.interp(multiples, (FAINTEST, 1.0, 2.0), (0.0, 0.3, 0.65))
+    opacities = np.interp(multiples, (FAINTEST, 1.0, 2.0), (0.0, 0.3, 0.5))
     return np.asarray(bgr)[:, 0, ::-1].astype(np.float32), opacities.astype(np.float32)[:, None]
 
 

@@ -115,7 +115,7 @@ def _draw_tag(
     taken: list[Rectangle],
 ) -> Rectangle:
     """Write the number beside the box `frames[index]`, covering no other number and no box if there is room."""
-    font = _font(round(_text_size(size) * 0.85))
+    font = _font(round(_text_size(size) * 1.1))  # in the report pictures are seen at half their size
     width, height = _extent(draw, text, font)
     width, height = width + height // 2, round(height * 1.1)
     left, top, right, bottom = frames[index]
