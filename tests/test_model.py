@@ -129,9 +129,10 @@ def test_same_seed_same_model_bit_for_bit():
     assert other.fingerprint != first.fingerprint
 
 
-@pytest.mark.parametrize(("folds", "length"), [(40, 1), (3, 2)])
-def test_pictures_that_follow_each_other_are_left_out_together(monkeypatch, folds, length):
+@pytest.mark.parametrize(("folds", "most", "length"), [(40, 10, 1), (3, 10, 2), (2, 2, 2)])
+def test_pictures_that_follow_each_other_are_left_out_together(monkeypatch, folds, most, length):
     monkeypatch.setattr("sclvi.self_calibration._FOLDS", folds)
+    monkeypatch.setattr("sclvi.self_calibration._FOLD", most)
     count = 7  # two folds of three hold two pictures, and the fourth the one that is over
     settings = SETTINGS.model_copy(update={"set_aside": 0.5, "align": False})
     lesson = learn_good([good_part(number) for number in range(count)], settings)

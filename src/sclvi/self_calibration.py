@@ -24,6 +24,7 @@ from sclvi.scoring.strangers import Stranger
 
 _REFERENCES = 200  # pictures, of those learned from, that say what maps usually show: of forty it is half chance
 _FOLDS = 40  # at least, if there are so many pictures; left out as a whole, as neighbours may show the same part
+_FOLD = 10  # pictures at most: to leave out more takes longer, and says no more
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
@@ -129,7 +130,7 @@ def _see_as_strangers(
     that this image decides.
     """
     data = lesson.data
-    length = max(1, len(data.pictures) // _FOLDS)
+    length = min(max(1, len(data.pictures) // _FOLDS), _FOLD)
     for fold, members in groupby(pictures, lambda picture: picture // length):
         last = min((fold + 1) * length, len(data.pictures)) - 1
         left_out = range(data.images_of(fold * length).start, data.images_of(last).stop)
