@@ -189,7 +189,7 @@ class Model:
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from ahead(pool, self._load, enumerate(images), 2 * BATCH - 1)
+            yield from ahead(pool, self._load, enumerate(images), BATCH - 1)
 
     def _load(self, numbered: tuple[int, Source]) -> "LoadedPicture | _Failed":
         number, image = numbered
