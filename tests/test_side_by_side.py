@@ -9,7 +9,7 @@ import torch
 from sclvi.side_by_side import side_by_side
 
 
-@pytest.fixture(params=[1, 2, 5])
+@pytest.fixture(params=[1, 2, 5, 8])
 def threads(request):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
@@ -38,14 +38,10 @@ def test_items_share_the_threads_and_give_them_back(threads):
     assert torch.get_num_threads() == threads and later == [threads]
 
 
-def test_several_are_worked_at_together():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    both = threading.Barrier(2, timeout=60)  # broken, were one item done after the other
-    try:
-        assert len(list(side_by_side(lambda _: both.wait(), range(4)))) == 4
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_several_are_worked_at_together(threads):
+    both = threading.Barrier(threads, timeout=60)  # broken, were one item done after the other
+    assert len(list(side_by_side(lambda _: both.wait(), range(4)))) == 4
 
 
 def test_an_item_alone_is_worked_at_here(threads):

@@ -124,11 +124,7 @@ def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _see_as_strangers(
     inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, pictures: list[int]
 ) -> Iterator[tuple[int, Iterator[list[Tensor]]]]:
-    """Each of these good pictures, in ascending order, with its maps as if nothing had been kept of its fold.
-
-    One image at a time, since those of a large picture do not fit together; 1 x h x w for each kind of map, of the part
-    that this image decides.
-    """
+    """Each of these good pictures, in ascending order, with its maps as if nothing had been kept of its fold."""
     data = lesson.data
     length = min(max(1, len(data.pictures) // _FOLDS), _FOLD)
     for fold, members in groupby(pictures, lambda picture: picture // length):
@@ -140,6 +136,10 @@ def _see_as_strangers(
 
 
 def _decided_maps(stranger: Stranger, lesson: Lesson, picture: int) -> Iterator[list[Tensor]]:
+    """One image at a time, since those of a large picture do not fit together.
+
+    1 x h x w for each kind of map, of the part that this image decides.
+    """
     own = lesson.data.images_of(picture)
     batches = stranger.score(lesson.images, own)
     one_by_one = (maps for batch in batches for maps in zip(*(kind.split(1) for kind in batch), strict=True))

@@ -134,8 +134,8 @@ def _first_layer(filters: nn.Module, images: Tensor, reduction: int) -> Answers:
     pooled = max(2, _times_too_many(images, reduction * _STEP))
     extent, stride = reduction * (_STEP * (pooled - 1) + _KERNEL), reduction * _STEP * pooled
     reduced = _reduced(_padded(images, extent, stride), reduction)
-    few = reduced.contiguous(memory_format=torch.channels_last).split(_FEW)  # averages are six times as fast so
-    responses = torch.cat([F.avg_pool2d(filters(images), pooled) for images in few])
+    parts = reduced.contiguous(memory_format=torch.channels_last).split(_FEW)  # averages are six times as fast so
+    responses = torch.cat([F.avg_pool2d(filters(few), pooled) for few in parts])
     return Answers(responses.permute(0, 2, 3, 1), extent, stride)
 
 
