@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sclvi.data.images import MadeImages, Selection, in_batches
+from sclvi.data.images import MadeImages, Selection, in_batches, kept
 from sclvi.data.store import PictureStore
 from sclvi.errors import SclviError
 
@@ -52,3 +52,19 @@ def test_images_made_when_asked_for_are_those_of_a_tensor():
     some = Selection(Selection(made, numbers), torch.tensor([2, 0]))
     assert some.shape == (2, 3, 320, 320) and torch.equal(torch.cat(list(in_batches(some))), tensor[[69, 5]])
     assert [len(batch) for batch in in_batches(made)] == [8] * 8 + [6]
+
+
+def test_images_that_fit_are_made_once_and_are_the_callers_own():
+    tensor, asked = torch.rand(5, 2, 8, 8), []
+
+    def make(number):
+        asked.append(number)
+        return tensor[number].clone()
+
+    made = MadeImages((5, 2, 8, 8), make)
+    images = kept(made, 5 * 2 * 8 * 8 * 4 / 2**20)
+    assert torch.equal(images[torch.tensor([3, 1, 3])], tensor[[3, 1, 3]]) and asked == [3, 1]
+    images[torch.tensor([3])].zero_()
+    assert torch.equal(images[torch.tensor([3, 0])], tensor[[3, 0]]) and asked == [3, 1, 0]
+    assert len(images) == 5 and tuple(images.shape) == (5, 2, 8, 8)
+    assert kept(made, (5 * 2 * 8 * 8 * 4 - 1) / 2**20) is made

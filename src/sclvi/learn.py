@@ -17,7 +17,7 @@ from sclvi.audit.audit import audit
 from sclvi.context.settling import settle
 from sclvi.context.training import TrainingStep, train_encoder
 from sclvi.data.good import read_good
-from sclvi.data.images import Images, Selection, in_batches
+from sclvi.data.images import Images, Selection, in_batches, kept
 from sclvi.data.light import Light
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source
@@ -96,7 +96,7 @@ def learn_good(
     if len(data.pictures) < 2:
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
-    images = data.lit(light)
+    images = kept(data.lit(light))
     held, learned = _split(len(data.pictures), settings)
     seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
     encoder, log = learn_encoder(images, seen, settings, progress)

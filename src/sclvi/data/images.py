@@ -1,14 +1,18 @@
 """Images of one shape: a tensor that is there, or pictures that are prepared when they are asked for.
 
-Ten thousand prepared pictures take some 12 GB. No stage of training needs more than a batch of them at once.
+Ten thousand prepared pictures take some 12 GB. No stage of training needs more than a batch of them at once; where
+there are few they are kept, as learning asks for each a hundred times.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+_KEPT_MIB = 512
 
 
 class Images(Protocol):
@@ -36,6 +40,29 @@ class MadeImages:
 
     def __getitem__(self, numbers: Tensor, /) -> Tensor:
         return torch.stack([self.make(number) for number in numbers.tolist()])
+
+
+class KeptImages:
+    """Images that are asked for once and kept; for one thread."""
+
+    def __init__(self, images: Images) -> None:
+        self.shape = tuple(images.shape)
+        self._images = images
+        self._kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, numbers: Tensor, /) -> Tensor:
+        asked = numbers.tolist()
+        if missing := [number for number in dict.fromkeys(asked) if number not in self._kept]:
+            self._kept.update(zip(missing, self._images[torch.tensor(missing)], strict=True))
+        return torch.stack([self._kept[number] for number in asked])
+
+
+def kept(images: Images, mebibytes: float = _KEPT_MIB) -> Images:
+    """The images, from now on kept once they were made, if all of them take no more than that."""
+    return KeptImages(images) if 4 * math.prod(images.shape) <= mebibytes * 2**20 else images
 
 
 @dataclass(frozen=True)
