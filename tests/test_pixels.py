@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
-from sclvi.scoring.pixels import pixel_map, smooth
+from sclvi.scoring.pixels import pixel_map, sharpened, smooth
 
 
 def pixel_map_by_the_text(scores, patch, stride, size):
@@ -51,3 +51,12 @@ def test_smooth_is_a_gaussian_filter():
     maps = np.random.default_rng(0).random((2, 40, 50))
     expected = [gaussian_filter(one, 2.0, mode="mirror", truncate=3) for one in maps]
     np.testing.assert_allclose(smooth(torch.from_numpy(maps), 2.0).numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reach", [1, 3])
+def test_sharpened_keeps_what_is_largest_around_it(reach):
+    maps = np.random.default_rng(0).random((2, 9, 20), np.float32)
+    maps[1, :, 10:] = 0
+    largest = np.stack([maximum_filter(one, 2 * reach + 1, mode="nearest") for one in maps])
+    expected = np.divide(maps**3, largest**2, out=np.zeros_like(maps), where=largest > 0)
+    np.testing.assert_allclose(sharpened(torch.from_numpy(maps), reach).numpy(), expected, rtol=1e-5)
