@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from sclvi.memory import comparison
 from sclvi.memory.bank import MemoryBank, items_within
 
 
@@ -84,3 +85,30 @@ def test_budget_counts_what_the_index_takes():
     size = (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20
     assert size == pytest.approx(bank.mebibytes, rel=0.05)
     assert items_within(bank.mebibytes) == pytest.approx(30_000, abs=1)
+
+
+@pytest.mark.parametrize("hidden", [range(0, 0), range(30, 90), range(3, 200)])
+def test_every_item_is_compared_chunk_by_chunk(monkeypatch, hidden):
+    generator = torch.Generator().manual_seed(0)
+    codes, queries = (100 + torch.randn(count, 8, generator=generator) for count in (200, 7))
+    monkeypatch.setattr(comparison, "_AT_ONCE", 7 * 64)
+    squared, items = comparison.nearest_of_all(queries, codes.half(), 5, hidden)
+    slow = (queries[:, None].double() - codes.half().double()).square().sum(2)
+    slow[:, hidden.start : hidden.stop] = np.inf
+    expected, order = slow.sort(1)
+    there = (expected[:, :5] < np.inf).numpy()
+    np.testing.assert_allclose(squared.numpy()[there], expected[:, :5].numpy()[there], rtol=1e-5)
+    assert (items.numpy()[there] == order[:, :5].numpy()[there]).all()
+    assert (items.numpy()[~there] == -1).all() and np.isinf(squared.numpy()[~there]).all()
+
+
+def test_a_gpu_finds_what_faiss_finds(monkeypatch):
+    """A GPU's way, on the CPU."""
+    generator = torch.Generator().manual_seed(0)
+    codes, queries = (torch.randn(count, 64, generator=generator) for count in (300, 9))
+    bank = MemoryBank.build(codes, torch.arange(300) // 10, 0)
+    found = bank.search(queries, 4, without=(5, 9))
+    monkeypatch.setattr(MemoryBank, "_on_gpu", codes.half())
+    again = bank.search(queries, 4, without=(5, 9))
+    assert torch.equal(again.origins, found.origins)
+    torch.testing.assert_close(again.distances, found.distances)

@@ -9,6 +9,7 @@ from parts import write_category
 from typer.testing import CliRunner
 
 from sclvi.cli import app
+from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
 from sclvi.evaluation.bench.run import _peer, _without_slower_batches
 from sclvi.evaluation.bench.work import _convolution_macs
@@ -23,12 +24,13 @@ def test_multiply_adds_are_those_of_the_definition():
         macs += output.numel() * layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
 
     encoder = DenseEncoder(3).eval()
+    folded = to_device(fold_batch_norm(DenseEncoder(3).eval()), pick_device())
     for layer in encoder.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.register_forward_hook(count)
     images = torch.zeros(1, 3, 96, 96)
     encoder(images)
-    assert _convolution_macs(fold_batch_norm(DenseEncoder(3).eval()), images, (4, 4)) == pytest.approx(macs, rel=1e-9)
+    assert _convolution_macs(folded, images, (4, 4)) == pytest.approx(macs, rel=1e-9)
 
 
 def fake_python(folder, script):

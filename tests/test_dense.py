@@ -104,7 +104,7 @@ def test_each_kernel_keeps_its_strength_and_each_channel_is_seen_as_often_as_any
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 16])
 def test_the_shipped_start_answers_grey_as_it_answers_grey_in_rgb(channels):
-    many, colour = (new_encoder(Settings(), count).eval() for count in (channels, 3))
+    many, colour = (new_encoder(Settings(), count).eval().cpu() for count in (channels, 3))
     assert many.channels == channels
     image = torch.randn(1, 1, 70, 70, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

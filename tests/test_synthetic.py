@@ -157,7 +157,7 @@ def test_one_crop_in_four_is_of_full_size_and_the_others_of_half(monkeypatch, si
     monkeypatch.setattr("sclvi.synthetic.learning._DEFECTIVE", 0)
     rising = torch.arange(size[1], dtype=torch.float32).expand(3, channels, *size)  # by 1 a px
     artist = learning._Artist(rising, seed=0)
-    drawn = [artist.draw(step) for step in range(20)]
+    drawn = [artist[step] for step in range(20)]
     assert {crops.pixels.shape[2:] for crops in drawn} == {tuple(min(160, side // 2) for side in size)}
     across = torch.cat([crops.pixels for crops in drawn]).mean((1, 2))
     px_each = (across[:, -2] - across[:, 1]) / (across.shape[1] - 3)

@@ -9,7 +9,6 @@ import faiss
 import torch
 
 from sclvi.ahead import ahead
-from sclvi.encoders.compute import pick_device
 
 _MOST = 4  # batches in memory at once
 
@@ -20,13 +19,13 @@ Result = TypeVar("Result")
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`function` of each item, in order; of several items at once, which share the threads that torch may use.
 
-    An item that is alone has all threads, as do all items on a GPU. Items are taken when their turn to be worked at
+    An item that is alone has all threads. Items are taken when their turn to be worked at
     comes, here; what `function` raises is raised in its turn.
     """
     left = iter(items)
     first = list(islice(left, 2))
     threads = torch.get_num_threads()
-    workers = 1 if pick_device().type == "cuda" else min(threads, _MOST)
+    workers = min(threads, _MOST)
     if len(first) < 2 or workers == 1:
         yield from map(function, chain(first, left))
         return

@@ -11,7 +11,7 @@ from sclvi.context.moved import draw_moved_pairs
 from sclvi.context.pretexts import PRETEXTS
 from sclvi.context.pretexts.base import Pretext, Questions
 from sclvi.context.views import crop_alike, repeat_quarter, two_views
-from sclvi.encoders.compute import reduced_precision
+from sclvi.encoders.compute import reduced_precision, repeatable
 from sclvi.encoders.interface import PATCH_SIZES, Encoder
 from sclvi.encoders.places import CodeReader, Frame
 from sclvi.errors import SclviError
@@ -49,15 +49,16 @@ def train_encoder(
     schedule = _schedule(optimiser, settings)
     log = []
     encoder.train()
-    for step, indices in enumerate(_draw_batches(count, settings, learner.generator), start=1):
-        loss, accuracy = learner.loss(load(indices))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        log.append(TrainingStep(step, loss.item(), accuracy))
-        reached = f"loss {loss.item():.2f}" if accuracy is None else f"answers right {accuracy:.0%}"
-        progress("learning context", step, settings.steps, reached)
+    with repeatable(next(encoder.parameters()).device):
+        for step, indices in enumerate(_draw_batches(count, settings, learner.generator), start=1):
+            loss, accuracy = learner.loss(load(indices))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            log.append(TrainingStep(step, loss.item(), accuracy))
+            reached = f"loss {loss.item():.2f}" if accuracy is None else f"answers right {accuracy:.0%}"
+            progress("learning context", step, settings.steps, reached)
     encoder.eval()
     return log
 

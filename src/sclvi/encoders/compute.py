@@ -1,7 +1,9 @@
 """Where and in which precision the encoder runs."""
 
-from contextlib import AbstractContextManager
-from typing import TypeVar
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,24 @@ def has_bf16(device: torch.device) -> bool:
 def reduced_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[None]:
     """Autocast to bf16 where it is wanted and the hardware has it, else nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bf16(device))
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Within it a GPU adds up in the same order every time, so that a seed gives one model; a CPU always does."""
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or matrix products are refused
+    filling = cast(Any, torch.utils.deterministic)  # torch's stubs lack what is set
+    before = torch.are_deterministic_algorithms_enabled(), filling.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    filling.fill_uninitialized_memory = False  # nothing is read before it is written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        filling.fill_uninitialized_memory = before[1]
 
 
 def to_device(module: M, device: torch.device) -> M:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import faiss as _faiss
@@ -10,6 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sclvi.encoders.compute import pick_device
+from sclvi.memory.comparison import nearest_of_all
 
 faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones laid over them
 Index = Any  # any FAISS index
@@ -22,6 +26,7 @@ _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the bui
 _PROBES = 4  # lists that are looked into: docs/performance.md
 _LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
 _QUERIES_IN_PARALLEL = 3  # FAISS's default, 0, shares out queries only where it finds their lists itself
+_CHUNK = 65536  # codes that are held in single precision at once
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
 
 
@@ -67,8 +72,8 @@ class MemoryBank:
             )
             index.nprobe = _PROBES
             index.train(codes[:1].float().numpy())  # nothing is left to learn
-        for start in range(0, len(codes), 65536):
-            index.add(codes[start : start + 65536].float().numpy())
+        for start in range(0, len(codes), _CHUNK):
+            index.add(codes[start : start + _CHUNK].float().numpy())
         wide = len(origins) > 0 and int(origins.max()) > np.iinfo(np.int32).max  # some two hundred pictures of 100 Mpx
         return cls(_write(index), origins.to(torch.int64 if wide else torch.int32).numpy())
 
@@ -113,10 +118,22 @@ class MemoryBank:
             near.distances[missing], near.codes[missing], near.origins[missing] = torch.inf, 0.0, -1
         return near
 
+    @cached_property
+    def _on_gpu(self) -> Tensor | None:
+        """The codes, N x D half, where a GPU compares all of them sooner than FAISS looks through them."""
+        device = pick_device()
+        if self.lists or device.type != "cuda":
+            return None
+        parts = np.array_split(np.arange(len(self)), len(self) // _CHUNK + 1)
+        return torch.cat([self.codes_of(part).half().to(device) for part in parts])
+
     def _nearest(
         self, queries: NDArray[np.float32], eta: int, without: tuple[int, int] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distances and items, Q x eta each; item -1: missing."""
+        if self._on_gpu is not None:
+            near = nearest_of_all(torch.from_numpy(queries), self._on_gpu, eta, self._items(without))
+            return near[0].cpu().numpy(), near[1].cpu().numpy()
         selector = self._selector(without)
         if not isinstance(self._index, faiss.IndexIVF):
             squared, items = self._index.search(queries, eta, params=faiss.SearchParameters(sel=selector))
@@ -162,11 +179,12 @@ class MemoryBank:
 
     def _selector(self, without: tuple[int, int] | None) -> Any:  # noqa: ANN401  # FAISS
         """What may be looked at; None: everything."""
-        if without is None:
-            return None
-        # Items are added in order of origin, so a range of origins is a range of items.
-        first, last = np.searchsorted(self.origins, without)
-        return faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(last)))
+        hidden = self._items(without)
+        return faiss.IDSelectorNot(faiss.IDSelectorRange(hidden.start, hidden.stop)) if hidden else None
+
+    def _items(self, without: tuple[int, int] | None) -> range:
+        """The items of a half-open range of origins, in whose order they are added."""
+        return range(*(int(place) for place in np.searchsorted(self.origins, without or (0, 0))))
 
     def to_bytes(self) -> NDArray[np.uint8]:
         return self._written

@@ -1,21 +1,24 @@
 """A network learns to see synthetic defects on the good pictures, as they are and halved."""
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from sclvi.ahead import ahead
 from sclvi.data.images import Images
 from sclvi.data.preparing import resize
-from sclvi.encoders.compute import pick_device, reduced_precision, to_device
+from sclvi.encoders.compute import pick_device, reduced_precision, repeatable, to_device
+from sclvi.encoders.recorded import Recorded
 from sclvi.progress import Progress
-from sclvi.synthetic.defects import Image, with_defects
+from sclvi.synthetic.defects import Image, Mask, with_defects
 from sclvi.synthetic.detector import Detector
 from sclvi.synthetic.network import SegmentationNetwork, halved_side
 
@@ -31,6 +34,7 @@ _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps i
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
 _POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times as many
+_DRAWERS = 6  # processes beside a GPU, at most: as many as keep it busy
 
 
 def steps_for(count: int, size: tuple[int, int], most: int) -> int:
@@ -57,19 +61,35 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         return None
     learner = _Learner(images.shape[1], seed)
     artist = _Artist(images, seed)
-    for step, crops in enumerate(_drawn(artist, steps, learner.device)):
-        loss = learner.step(crops, _rate(step, steps))
-        progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
+    with repeatable(learner.device):
+        for step, crops in enumerate(_drawn(artist, steps, learner.device)):
+            loss = learner.step(crops, _rate(step, steps))
+            progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
     return Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
 
 
 def _drawn(artist: "_Artist", steps: int, device: torch.device) -> Iterator["_Crops"]:
-    """The crops of each step. A GPU leaves the cores to draw the next meanwhile; threads that share a step do not."""
-    if device.type != "cuda":
-        yield from map(artist.draw, range(steps))
-        return
-    with ThreadPoolExecutor(1) as pool:
-        yield from ahead(pool, artist.draw, range(steps), 1)
+    """The crops of each step. A GPU leaves the cores to draw the next meanwhile; threads that share a step do not.
+
+    Processes draw, as threads would hold up the one that feeds the GPU. They know the images by being forked: where
+    that cannot be, nothing is drawn ahead.
+    """
+    forks = device.type == "cuda" and "fork" in multiprocessing.get_all_start_methods()
+    drawers = min(_DRAWERS, os.cpu_count() or 1) if forks else 0
+    yield from DataLoader(
+        artist,
+        batch_size=None,
+        sampler=range(steps),
+        num_workers=drawers,
+        multiprocessing_context="fork" if drawers else None,
+        worker_init_fn=_draw_alone,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # that of all torch stays as it is
+    )
+
+
+def _draw_alone(_number: int) -> None:
+    cv2.setNumThreads(0)  # the threads of the process that was forked are not there
 
 
 def _rate(step: int, steps: int) -> float:
@@ -77,46 +97,43 @@ def _rate(step: int, steps: int) -> float:
     return _RATE * min(1, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-@dataclass(frozen=True)
-class _Crops:
+class _Crops(NamedTuple):
     pixels: Tensor  # B x C x h x w float
     defective: Tensor  # B x 1 x ceil(h / 2) x ceil(w / 2) float, 0 or 1
 
 
-class _Artist:
-    """Draws crops of good pictures with defects and without."""
+class _Artist(Dataset[_Crops]):
+    """Draws crops of good pictures with defects and without; those of a step are the same whatever was drawn before."""
 
     def __init__(self, images: Images, seed: int) -> None:
-        self.images, self.rng = images, np.random.default_rng(seed)
+        self.images, self.seed = images, seed
         self.size = _crop_size((images.shape[2], images.shape[3]))
 
-    def draw(self, _step: int) -> _Crops:
-        """The crops of one step, whichever comes next."""
-        chosen = self.images[torch.from_numpy(self.rng.integers(len(self.images), size=_BATCH))]
+    def __getitem__(self, step: int) -> _Crops:
+        rng = np.random.default_rng((self.seed, step))
+        chosen = self.images[torch.from_numpy(rng.integers(len(self.images), size=_BATCH))]
         pictures = chosen.permute(0, 2, 3, 1).numpy()
-        crops = [self._crop(picture, scale) for picture, scale in zip(pictures, 2 * _SCALES, strict=True)]
+        crops = [self._crop(picture, scale, rng) for picture, scale in zip(pictures, 2 * _SCALES, strict=True)]
         others = crops[len(_SCALES) :] + crops[: len(_SCALES)]  # of about the same scale as these
-        drawn = [self._defective(crop, other) for crop, other in zip(crops, others, strict=True)]
+        drawn = [_perhaps_defective(crop, other, rng) for crop, other in zip(crops, others, strict=True)]
         pixels = torch.from_numpy(np.stack([crop for crop, _ in drawn])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([mask for _, mask in drawn])[:, None].astype(np.float32))
         return _Crops(pixels, F.max_pool2d(masks, 2, ceil_mode=True))
 
-    def _crop(self, picture: Image, scale: float) -> Image:
+    def _crop(self, picture: Image, scale: float, rng: np.random.Generator) -> Image:
         """A part of the picture, `scale` or somewhat fewer of its px to each px of the crop."""
-        scale *= math.exp(-self.rng.uniform(0, _CLOSER))
+        scale *= math.exp(-rng.uniform(0, _CLOSER))
         high, wide = (min(side, round(scale * crop)) for side, crop in zip(picture.shape[:2], self.size, strict=True))
-        top = int(self.rng.integers(picture.shape[0] - high + 1))
-        left = int(self.rng.integers(picture.shape[1] - wide + 1))
+        top = int(rng.integers(picture.shape[0] - high + 1))
+        left = int(rng.integers(picture.shape[1] - wide + 1))
         return resize(picture[top : top + high, left : left + wide], self.size)
 
-    def _defective(self, crop: Image, other: Image) -> tuple[Image, np.ndarray]:
-        """Three times out of four with defects, always in another light."""
-        mask = np.zeros(crop.shape[:2], bool)
-        if self.rng.random() < _DEFECTIVE:
-            crop, mask = with_defects(crop, other, self.rng)
-        gain, shift = 1 + _GAIN * self.rng.standard_normal(), _SHIFT * self.rng.standard_normal()
-        noise = self.rng.standard_normal(crop.shape, np.float32)
-        return (crop * gain + shift + _NOISE * noise).astype(np.float32), mask
+
+def _perhaps_defective(crop: Image, other: Image, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Three times out of four with defects, and where."""
+    if rng.random() < _DEFECTIVE:
+        return with_defects(crop, other, rng)
+    return crop, np.zeros(crop.shape[:2], bool)
 
 
 class _Learner:
@@ -128,19 +145,36 @@ class _Learner:
             network = SegmentationNetwork(channels)
         self.device = pick_device()
         self.network = to_device(network, self.device).train()
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY, fused=True)
+        self.light = torch.Generator(self.device).manual_seed(seed)
+        self.rate = torch.tensor(_RATE, device=self.device)
+        gpu = self.device.type == "cuda"
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=self.rate, weight_decay=_DECAY, fused=True, capturable=gpu
+        )
+        self.learn: Callable[[Tensor, Tensor], Tensor] = Recorded(self._learn) if gpu else self._learn
 
     def step(self, crops: _Crops, rate: float) -> float:
         """One step; returns the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.rate.fill_(rate)
+        pixels = self._in_another_light(crops.pixels.to(self.device, non_blocking=True))
+        return self.learn(pixels, crops.defective.to(self.device, non_blocking=True)).item()
+
+    def _learn(self, pixels: Tensor, wanted: Tensor) -> Tensor:
         with reduced_precision(self.device):
-            logits = self.network(crops.pixels.to(self.device).contiguous(memory_format=torch.channels_last))
-        loss = focal_loss(logits.float(), crops.defective.to(self.device))
+            logits = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        loss = focal_loss(logits.float(), wanted)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
+
+    def _in_another_light(self, pixels: Tensor) -> Tensor:
+        """Brighter or darker, harder or softer, crop by crop, and with noise; B x C x h x w float."""
+        gain, shift, noise = (
+            torch.randn(shape, generator=self.light, device=self.device)
+            for shape in (*((len(pixels), 1, 1, 1),) * 2, pixels.shape)
+        )
+        return pixels * (1 + _GAIN * gain) + _SHIFT * shift + _NOISE * noise
 
 
 def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:

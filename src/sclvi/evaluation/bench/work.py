@@ -131,15 +131,17 @@ def _convolution_macs(encoder: Encoder, images: Tensor, strides: tuple[int, ...]
 def _convolution_rate(precision: torch.dtype) -> float:
     """Multiply-adds a second of a 3 x 3 convolution in the layout in which torch is fastest."""
     batch, channels, height, width = _CONVOLUTION
-    images = torch.randn(_CONVOLUTION).to(precision).contiguous(memory_format=torch.channels_last)
-    kernels = torch.randn(channels, channels, 3, 3).to(precision).contiguous(memory_format=torch.channels_last)
+    images, kernels = (
+        torch.randn(shape).to(pick_device(), precision, memory_format=torch.channels_last)
+        for shape in (_CONVOLUTION, (channels, channels, 3, 3))
+    )
     with torch.inference_mode():
         seconds = _least(lambda: F.conv2d(images, kernels, padding=1))
     return batch * height * width * channels * channels * 9 / seconds
 
 
 def _product_rate(precision: torch.dtype) -> float:
-    left, right = (torch.randn(_PRODUCT, _PRODUCT).to(precision) for _ in range(2))
+    left, right = (torch.randn(_PRODUCT, _PRODUCT).to(pick_device(), precision) for _ in range(2))
     return _PRODUCT**3 / _least(lambda: left @ right)
 
 
@@ -159,6 +161,8 @@ def _least(run: Callable[[], object]) -> float:
 def _seconds(run: Callable[[], object]) -> float:
     started = time.perf_counter()
     run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
