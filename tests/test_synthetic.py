@@ -15,6 +15,7 @@ import sclvi
 from sclvi.data.light import normalise_light
 from sclvi.decision.familiar import as_if_new
 from sclvi.decision.inspection import Box
+from sclvi.encoders.compute import repeatable
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.model_file import load, save
 from sclvi.progress import silent
@@ -295,3 +296,18 @@ def test_the_less_it_learned_the_more_it_takes_to_surprise_it(model):
     learned = learn_defects(prepared([good_part(number) for number in range(30)]), 20, 0, silent)
     assert learned is not None
     assert replace(model.inspector, detector=learned).roles(True)[-1].caution == pytest.approx(4000 / 20)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records the work of a GPU")
+def test_what_is_recorded_is_what_would_have_been_done(monkeypatch):
+    artist = learning._Artist(prepared([good_part(number) for number in range(8)]), 0)
+
+    def losses():
+        learner = learning._Learner(3, 0)
+        with repeatable(learner.device):
+            return [learner.step(artist[step], 1e-3) for step in range(12)]
+
+    recorded = losses()
+    assert recorded == losses() and len(set(recorded)) == 12
+    monkeypatch.setattr(learning, "Recorded", lambda function: function)
+    np.testing.assert_allclose(losses(), recorded, rtol=1e-3)

@@ -24,6 +24,9 @@ from sclvi.scoring.maps import fuse_maps
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
+ROUNDED = (
+    2e-2 if torch.cuda.is_available() else None
+)  # cuDNN rounds inputs to ten bits, and takes another way for another size
 QUICK = {"steps": 2, "batch": 2, "pairs": 32, "synthetic_steps": 0}
 TILED = package.Settings(**QUICK, tile=128, overlap=64)
 sides = st.integers(16, 700)
@@ -179,7 +182,7 @@ def test_a_map_that_was_stitched_is_that_of_the_whole_picture(model):
         for one, stitching in zip(maps, stitched, strict=True):
             stitching.put(one[0].numpy(), tile)
     for expected, stitching in zip(whole, stitched, strict=True):
-        np.testing.assert_allclose(stitching.map, expected[0].numpy(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(stitching.map, expected[0].numpy(), rtol=ROUNDED or 1e-3, atol=1e-4)
 
 
 def test_all_tiles_of_a_picture_are_hidden_from_it_together(model):
@@ -221,7 +224,7 @@ def test_pictures_no_larger_than_a_tile_are_inspected_as_without_tiles(monkeypat
     assert tiled.size == (SIDE, SIDE) and len(tiled.tiles) == 6
     assert tiled.threshold == pytest.approx(whole.threshold, rel=1e-3)
     for mine, other in zip(*(one.inspect([good_part(30), defective_part(31)]) for one in (tiled, whole)), strict=True):
-        np.testing.assert_allclose(mine.anomaly_map, other.anomaly_map, rtol=5e-3, atol=1e-3)
+        np.testing.assert_allclose(mine.anomaly_map, other.anomaly_map, rtol=ROUNDED or 5e-3, atol=1e-3)
         assert mine.verdict == other.verdict and len(mine.defects) == len(other.defects)
         for defect, same in zip(mine.defects, other.defects, strict=True):
             assert defect.nearest_good.box == same.nearest_good.box
