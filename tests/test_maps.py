@@ -97,3 +97,14 @@ def test_scales_are_fused_in_the_order_of_their_product():
 def test_image_score_is_the_maximum():
     maps = good_maps(3)
     assert torch.equal(image_scores(maps), torch.stack([one.max() for one in maps]))
+
+
+def test_a_map_that_ranks_nothing_surprises_at_its_ridges_alone():
+    """Beside a line of 8 times the usual, 4 times says nothing more than its share of a half, squared, leaves."""
+    quiet, lines = torch.ones(1, 1, 40), torch.ones(1, 1, 40)
+    lines[0, 0, 10], lines[0, 0, 12], lines[0, 0, 30] = 8, 4, 4
+    usual = Usual(1, 0, 1), Usual(1, 0, 1, ranks=False)
+    fused = fuse_maps([quiet, lines], usual, raised=True)[0, 0]
+    assert [fused[place].item() for place in (10, 12, 30)] == pytest.approx(
+        [1 + math.log(8), 1 + math.log(4 * 0.5**2), 1 + math.log(4)], rel=1e-5
+    )

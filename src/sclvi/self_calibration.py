@@ -28,6 +28,9 @@ _FOLD = 10  # pictures at most: to leave out more takes longer, and says no more
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
+# 1 x h x w for each kind of map of an image, and the rows and columns that this image decides about
+_Decided = tuple[list[Tensor], tuple[slice, slice]]
+
 
 def self_calibrate(
     inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
@@ -47,8 +50,8 @@ def self_calibrate(
     for picture, seen_maps in track(strangers, "setting the threshold", len(held), progress):
         seen = []
         usual = shown.usual(without=picture)
-        for maps in seen_maps:
-            fused = fuse_maps(maps, usual, inspector.settings.raised)[0]
+        for maps, (rows, columns) in seen_maps:
+            fused = fuse_maps(maps, usual, inspector.settings.raised)[0, rows, columns]
             upright = data.alignment.upright_map(fused, data.pictures[picture].pose)
             where = regions.labels((upright.shape[0], upright.shape[1]))
             seen.append(region_scores(upright[None], where, len(regions.names))[0])
@@ -102,8 +105,8 @@ def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Les
     references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
     sums, peaks = [], []
     strangers = _see_as_strangers(inspector, moments, lesson, references.tolist())
-    for _, maps in track(strangers, "measuring the usual", len(references), progress):
-        seen = list(map(_sum_and_peak, maps))
+    for _, seen_maps in track(strangers, "measuring the usual", len(references), progress):
+        seen = [_sum_and_peak([kind[:, rows, columns] for kind in maps]) for maps, (rows, columns) in seen_maps]
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
     return _Shown(
@@ -123,7 +126,7 @@ def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _see_as_strangers(
     inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, pictures: list[int]
-) -> Iterator[tuple[int, Iterator[list[Tensor]]]]:
+) -> Iterator[tuple[int, Iterator[_Decided]]]:
     """Each of these good pictures, in ascending order, with its maps as if nothing had been kept of its fold."""
     data = lesson.data
     length = min(max(1, len(data.pictures) // _FOLDS), _FOLD)
@@ -132,17 +135,13 @@ def _see_as_strangers(
         left_out = range(data.images_of(fold * length).start, data.images_of(last).stop)
         stranger = Stranger.to(inspector, moments, lesson.images, left_out)
         for picture in members:
-            yield picture, _decided_maps(stranger, lesson, picture)
+            yield picture, _maps_of(stranger, lesson, picture)
 
 
-def _decided_maps(stranger: Stranger, lesson: Lesson, picture: int) -> Iterator[list[Tensor]]:
-    """One image at a time, since those of a large picture do not fit together.
-
-    1 x h x w for each kind of map, of the part that this image decides.
-    """
+def _maps_of(stranger: Stranger, lesson: Lesson, picture: int) -> Iterator[_Decided]:
+    """One image at a time, since those of a large picture do not fit together."""
     own = lesson.data.images_of(picture)
     batches = stranger.score(lesson.images, own)
     one_by_one = (maps for batch in batches for maps in zip(*(kind.split(1) for kind in batch), strict=True))
     for number, maps in zip(own, one_by_one, strict=True):
-        rows, columns = lesson.data.core_of(number)
-        yield [kind[:, rows, columns] for kind in maps]
+        yield list(maps), lesson.data.core_of(number)

@@ -65,13 +65,16 @@ class Surface:
 
     def judge(self, images: Tensor) -> list[tuple[Answers, Tensor]]:
         """Per level, the responses and their distances, B x h x w float; images as of `pixels`."""
-        judged = []
-        for level, taught, seen in zip(self.levels, self.taught, _answers(self.filters, images), strict=True):
-            distances = level.distances(seen.responses)
-            if taught is not None:
-                distances = _excuse(distances, seen.responses, level, taught)
-            judged.append((seen, distances))
-        return judged
+        answers = zip(self.levels, _answers(self.filters, images), strict=True)
+        judged = [(seen, level.distances(seen.responses)) for level, seen in answers]
+        if all(taught is None for taught in self.taught):
+            return judged
+        surface, lines = maps_of(judged, (images.shape[2], images.shape[3]))
+        maps = (surface,) * len(_REDUCTIONS) + (lines,) * len(_LINES_REDUCTIONS)
+        return [
+            (seen, distances if taught is None else _excuse(distances, seen, one, level, taught))
+            for (seen, distances), one, level, taught in zip(judged, maps, self.levels, self.taught, strict=True)
+        ]
 
 
 def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -164,19 +167,26 @@ def _reduced(images: Tensor, reduction: int) -> Tensor:
     return images if reduction == 1 else F.avg_pool2d(images, reduction)
 
 
-def _excuse(distances: Tensor, responses: Tensor, level: Gaussian, taught: Taught) -> Tensor:
+def _excuse(distances: Tensor, seen: Answers, maps: Tensor, level: Gaussian, taught: Taught) -> Tensor:
     """The distance to the taught response that is nearest, wherever it was taught, where that is less.
 
     Two good responses of one kind differ by twice the covariance with which one differs from the mean, so that distance
     is divided by the root of 2: what is like a taught response then lies about 1 from it, as what is usual does.
 
-    distances: B x h x w; responses: B x h x w x K; returns B x h x w.
+    distances: B x h x w; maps: B x H x W, which they are part of; returns B x h x w.
     """
-    unusual = distances > taught.above
+    unusual = (distances > taught.above) & _of_unusual_pixels(maps, seen, taught.above).to(distances.device)
     if not unusual.any():
         return distances
+    responses = seen.responses
     nearest = taught.exemplars.search(responses[unusual].cpu(), 1).codes[:, 0]
     others = responses.clone()
     others[unusual] = nearest.to(responses.device)
     excused = mahalanobis(responses, others, level.whiteners) / math.sqrt(2)
     return torch.where(unusual, torch.minimum(distances, excused), distances)
+
+
+def _of_unusual_pixels(maps: Tensor, seen: Answers, above: float) -> Tensor:
+    """Which responses have seen a pixel at which the map says more: B x H x W -> B x h x w bool."""
+    unusual = _padded((maps > above).float()[:, None], seen.extent, seen.stride)
+    return F.max_pool2d(unusual, seen.extent, seen.stride)[:, 0] > 0

@@ -13,11 +13,10 @@ from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
 from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.maps import Role
-from sclvi.scoring.pixels import pixel_map, sharpened, smooth
+from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
 from sclvi.synthetic.detector import Detector, excuse
 
-_BESIDE = 8  # px from a line at which the filters for lines still answer
 _FEW = 2.0  # caution about places of which few pictures tell
 
 
@@ -96,8 +95,7 @@ class Inspector:
         judged = self.judge(images, without)
         maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
         if self.surface is not None:
-            surface, lines = (smooth(one, settings.smoothing) for one in self.surface.maps(images))
-            maps += [surface, sharpened(lines, _BESIDE)]
+            maps += [smooth(one, settings.smoothing) for one in self.surface.maps(images)]
         if self.detector is not None:
             maps.append(_detect(self.detector, images, judged[0][0]))
         return maps, judged[0][0]

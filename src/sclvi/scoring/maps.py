@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sclvi.scoring.pixels import sharpened
+
+_BESIDE = 8  # px from a line at which filters for lines still answer
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
 _OWN_SPREAD = 0.05  # in logarithms; pictures of another day agree less well than those at hand happen to do
 _UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; half of it costs twice the lookups
@@ -64,20 +67,26 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
     Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean ranks
     places well, but a defect that one map sees and the others do not is averaged away. So it is multiplied by 1 + s,
     s the sum of the surprises: how far a map lies above the maxima of good pictures, in deviations of these. What
-    several maps see adds up, and a map that is always a little surprised alone does not decide.
+    several maps see adds up, and a map that is always a little surprised alone does not decide. A map that does not
+    rank places, as that of lines, surprises at its ridges alone, or it would tell of defects where there are none.
 
     Args:
         maps: B x H x W float >= 0 each.
         usual: of each map. One at least ranks, one surprises.
         raised: False gives the mean alone.
     """
-    logarithms = [_logarithm(one, known.level) for one, known in zip(maps, usual, strict=True)]
-    pairs = list(zip(logarithms, usual, strict=True))
-    mean = torch.stack([one for one, known in pairs if known.ranks]).mean(0).exp()
+    pairs = list(zip(maps, usual, strict=True))
+    mean = torch.stack([_logarithm(one, known.level) for one, known in pairs if known.ranks]).mean(0).exp()
     if not raised:
         return mean
-    surprises = [((one - known.peak) / known.spread).clamp_min(0) for one, known in pairs if known.surprises]
+    surprises = [_surprise(one, known) for one, known in pairs if known.surprises]
     return mean * (1 + _together(torch.stack(surprises)))
+
+
+def _surprise(maps: Tensor, usual: Usual) -> Tensor:
+    """How far one map lies above the maxima of good pictures, in deviations of these; 0 where it does not."""
+    ridges = maps if usual.ranks else sharpened(maps, _BESIDE)
+    return ((_logarithm(ridges, usual.level) - usual.peak) / usual.spread).clamp_min(0)
 
 
 def _together(surprises: Tensor) -> Tensor:

@@ -72,12 +72,35 @@ def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLo
     Returns:
         B x H x W float, nowhere more than before.
     """
-    grid = codes.shape[:3]
-    distances = looks.taught.exemplars.search(codes.flatten(0, 2), 1).distances.view(grid)
+    unusual = maps > looks.taught.above
+    if not unusual.any():
+        return maps
     times = patch // stride
+    grid = (codes.shape[1], codes.shape[2])
+    wanted = _covering(unusual, (grid[0] + times - 1, grid[1] + times - 1), times, stride)
+    distances = torch.full(codes.shape[:3], torch.inf)
+    distances[wanted] = looks.taught.exemplars.search(codes[wanted], 1).distances[:, 0]
     padded = F.pad(distances, (times - 1,) * 4, value=float("inf"))
     nearest = -F.max_pool2d(-padded, times, stride=1)  # of all patches that cover a cell of stride x stride px
     cells = nearest.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, : maps.shape[1], : maps.shape[2]]
     below, right = (whole - part for whole, part in zip(maps.shape[1:], cells.shape[1:], strict=True))
     allowed = looks.usual * F.pad(cells[:, None], (0, right, 0, below), mode="replicate")[:, 0]
-    return torch.where(maps > looks.taught.above, torch.minimum(maps, allowed), maps)
+    return torch.where(unusual, torch.minimum(maps, allowed), maps)
+
+
+def _covering(pixels: Tensor, cells: tuple[int, int], times: int, stride: int) -> Tensor:
+    """Which patches cover one of the pixels, or are the nearest to one that lies past the last patch.
+
+    Args:
+        pixels: B x H x W bool.
+        cells: (h, w), squares of `stride` px that patches cover; a patch is `times` cells high and wide.
+
+    Returns:
+        B x (h - times + 1) x (w - times + 1) bool.
+    """
+    height, width = (count * stride for count in cells)
+    inside = F.pad(pixels, (0, max(0, width - pixels.shape[2]), 0, max(0, height - pixels.shape[1])))
+    inside[:, height - 1] |= inside[:, height:].any(1)
+    inside[:, :, width - 1] |= inside[:, :, width:].any(2)
+    touched = F.max_pool2d(inside[:, None, :height, :width].float(), stride)
+    return F.max_pool2d(touched, times, stride=1)[:, 0] > 0
