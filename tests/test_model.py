@@ -129,6 +129,17 @@ def test_same_seed_same_model_bit_for_bit():
     assert other.fingerprint != first.fingerprint
 
 
+@pytest.mark.parametrize("tile", [None, SIDE])
+@pytest.mark.parametrize("pictures", [0, 2.5])
+def test_calibration_is_the_same_whether_maps_are_kept_or_made_twice(monkeypatch, tile, pictures):
+    parts = [np.tile(good_part(number), (1, 2, 1)) for number in range(6)]
+    settings = SETTINGS.model_copy(update={"tile": tile, "align": False})
+    kept = sclvi.train(parts, settings).calibration
+    maps = len(kept.usual) * 4 * SIDE * 2 * SIDE / 2**20
+    monkeypatch.setattr("sclvi.self_calibration._KEPT_MIB", pictures * maps)
+    assert sclvi.train(parts, settings).calibration == kept
+
+
 @pytest.mark.parametrize(("folds", "most", "length"), [(40, 10, 1), (3, 10, 2), (2, 2, 2)])
 def test_pictures_that_follow_each_other_are_left_out_together(monkeypatch, folds, most, length):
     monkeypatch.setattr("sclvi.self_calibration._FOLDS", folds)

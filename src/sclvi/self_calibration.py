@@ -25,6 +25,7 @@ from sclvi.scoring.strangers import Stranger
 _REFERENCES = 200  # pictures, of those learned from, that say what maps usually show: of forty it is half chance
 _FOLDS = 40  # at least, if there are so many pictures; left out as a whole, as neighbours may show the same part
 _FOLD = 10  # pictures at most: to leave out more takes longer, and says no more
+_KEPT_MIB = 512  # of maps, which are looked at twice; the others are made twice
 _OUTLINE_QUANTILE = 0.995  # of good pixels: a defect ends where the map looks good again
 _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
@@ -40,14 +41,14 @@ def self_calibrate(
     A picture's own maps do not count in what is usual for it: it would be scored in units of its own, new pictures
     not, and the threshold would reject more than it promises.
     """
-    shown = _see_usual(inspector, moments, lesson, progress)
+    strangers = _Strangers(inspector, moments, lesson)
+    shown = _see_usual(strangers, progress)
     data, held, regions = lesson.data, lesson.held.tolist(), lesson.data.regions
     step = math.ceil(sum(map(data.pixels_of, held)) / _OUTLINE_PIXELS)
     peaks: list[Tensor] = []  # of each picture, K
     pixels: list[Tensor] = []
     labels: list[Tensor] = []
-    strangers = _see_as_strangers(inspector, moments, lesson, held)
-    for picture, seen_maps in track(strangers, "setting the threshold", len(held), progress):
+    for picture, seen_maps in track(strangers.see(held), "setting the threshold", len(held), progress):
         seen = []
         usual = shown.usual(without=picture)
         for maps, (rows, columns) in seen_maps:
@@ -100,12 +101,12 @@ class _Shown:
         )
 
 
-def _see_usual(inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress) -> _Shown:
+def _see_usual(strangers: "_Strangers", progress: Progress) -> _Shown:
     """What each kind of map shows on some of the pictures that were learned from."""
+    inspector, lesson = strangers.inspector, strangers.lesson
     references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
     sums, peaks = [], []
-    strangers = _see_as_strangers(inspector, moments, lesson, references.tolist())
-    for _, seen_maps in track(strangers, "measuring the usual", len(references), progress):
+    for _, seen_maps in track(strangers.see(references.tolist()), "measuring the usual", len(references), progress):
         seen = [_sum_and_peak([kind[:, rows, columns] for kind in maps]) for maps, (rows, columns) in seen_maps]
         sums.append(torch.stack([total for total, _ in seen]).sum(0))
         peaks.append(torch.stack([peak for _, peak in seen]).amax(0))
@@ -124,18 +125,45 @@ def _sum_and_peak(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
     return kinds.sum((1, 2, 3), dtype=torch.float64), kinds.amax((1, 2, 3))
 
 
-def _see_as_strangers(
-    inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, pictures: list[int]
-) -> Iterator[tuple[int, Iterator[_Decided]]]:
-    """Each of these good pictures, in ascending order, with its maps as if nothing had been kept of its fold."""
-    data = lesson.data
-    length = min(max(1, len(data.pictures) // _FOLDS), _FOLD)
-    for fold, members in groupby(pictures, lambda picture: picture // length):
-        last = min((fold + 1) * length, len(data.pictures)) - 1
-        left_out = range(data.images_of(fold * length).start, data.images_of(last).stop)
-        stranger = Stranger.to(inspector, moments, lesson.images, left_out)
-        for picture in members:
-            yield picture, _maps_of(stranger, lesson, picture)
+class _Strangers:
+    """Good pictures, each as if nothing had been kept of its fold; their maps are kept for the second look at them."""
+
+    def __init__(self, inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson) -> None:
+        self.inspector, self.lesson = inspector, lesson
+        self._moments = moments
+        self._kept: dict[int, list[_Decided]] = {}
+        self._room = _KEPT_MIB * 2**20
+
+    def see(self, pictures: list[int]) -> Iterator[tuple[int, Iterator[_Decided]]]:
+        """Each of these, in ascending order, with its maps, which are to be taken before the next is asked for."""
+        anew = self._see_anew([picture for picture in pictures if picture not in self._kept])
+        for picture in pictures:
+            kept = self._kept.get(picture)
+            yield picture, self._keep(picture, next(anew)) if kept is None else iter(kept)
+
+    def _see_anew(self, pictures: list[int]) -> Iterator[Iterator[_Decided]]:
+        data = self.lesson.data
+        length = min(max(1, len(data.pictures) // _FOLDS), _FOLD)
+        for fold, members in groupby(pictures, lambda picture: picture // length):
+            last = min((fold + 1) * length, len(data.pictures)) - 1
+            left_out = range(data.images_of(fold * length).start, data.images_of(last).stop)
+            stranger = Stranger.to(self.inspector, self._moments, self.lesson.images, left_out)
+            for picture in members:
+                yield _maps_of(stranger, self.lesson, picture)
+
+    def _keep(self, picture: int, seen: Iterator[_Decided]) -> Iterator[_Decided]:
+        """The same, and kept if all of it fits."""
+        kept, size = [], 0
+        for one in seen:
+            size += sum(kind.nbytes for kind in one[0])
+            if size <= self._room:
+                kept.append(one)
+            else:
+                kept.clear()
+            yield one
+        if size <= self._room:
+            self._kept[picture] = kept
+            self._room -= size
 
 
 def _maps_of(stranger: Stranger, lesson: Lesson, picture: int) -> Iterator[_Decided]:
