@@ -50,7 +50,7 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     correction = _correction(model, "taught", region, by)
     number = model.picture_number(correction)
     inspector, usual = model.inspector, model.calibration.usual
-    learned = _as_learned(inspector)  # what is taught does not depend on other corrections, so each can be undone
+    learned = inspector.as_learned()  # what is taught does not depend on other corrections, so each can be undone
     unusual = [
         _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
         for memory, (found, scores), known in zip(learned.memories, learned.judge(region.prepared), usual, strict=False)
@@ -200,17 +200,6 @@ def _around(unusual: Tensor, grid: tuple[int, int], step: int) -> Mask:
     spots[: step * unusual.shape[0] : step, : step * unusual.shape[1] : step] = unusual.float()
     reached = F.max_pool2d(spots[None], 2 * step - 1, stride=1, padding=step - 1)[0]
     return np.asarray(reached.numpy() > 0)
-
-
-def _as_learned(inspector: Inspector) -> Inspector:
-    """Without corrections."""
-    surface, detector = inspector.surface, inspector.detector
-    return replace(
-        inspector,
-        memories=tuple(replace(memory, taught=None, flagged=None) for memory in inspector.memories),
-        surface=None if surface is None else Surface(surface.filters, surface.levels),
-        detector=None if detector is None else Detector(detector.network),
-    )
 
 
 def _encoded(inspector: Inspector, region: _Region) -> list[Tensor]:

@@ -183,9 +183,26 @@ class Model:
                     yield outcome
 
     def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Found]:
-        """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours."""
-        maps, found = self.inspector.score(images)
-        return fuse_maps(maps, self.calibration.usual, self.inspector.settings.raised), found
+        """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours.
+
+        What was taught only makes scores less, and is looked up where a picture would show a defect without it.
+        """
+        if not self.inspector.taught_alone:
+            return self._fused(self.inspector, images)
+        maps, found = self._fused(self._as_learned, images)
+        shown = image_scores(maps) > self.calibration.outline / max(1.0, *self.calibration.gains)
+        if not shown.any():
+            return maps, found
+        excused, found = self._fused(self.inspector, images)
+        return torch.where(shown[:, None, None], excused, maps), found
+
+    @cached_property
+    def _as_learned(self) -> Inspector:
+        return self.inspector.as_learned()
+
+    def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Found]:
+        maps, found = inspector.score(images)
+        return fuse_maps(maps, self.calibration.usual, inspector.settings.raised), found
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         with ThreadPoolExecutor(_READERS) as pool:

@@ -71,6 +71,22 @@ class Inspector:
             roles += [surface, Role(ranks=False, caution=caution)]
         return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
+    def as_learned(self) -> "Inspector":
+        """Without what people said."""
+        memories = tuple(replace(memory, taught=None, flagged=None) for memory in self.memories)
+        surface = None if self.surface is None else Surface(self.surface.filters, self.surface.levels)
+        detector = None if self.detector is None else Detector(self.detector.network, caution=self.detector.caution)
+        return replace(self, memories=memories, surface=surface, detector=detector)
+
+    @property
+    def taught_alone(self) -> bool:
+        """Whether people said of something that it is fine, and of nothing that it is not."""
+        taught = [memory.taught for memory in self.memories]
+        taught += () if self.surface is None else self.surface.taught
+        excused = self.detector is not None and self.detector.taught is not None
+        flagged = any(memory.flagged is not None for memory in self.memories)
+        return not flagged and (excused or any(one is not None for one in taught))
+
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
 
