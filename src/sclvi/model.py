@@ -190,7 +190,7 @@ class Model:
         if not self.inspector.taught_alone:
             return self._fused(self.inspector, images)
         maps, found = self._fused(self._as_learned, images)
-        shown = image_scores(maps) > self.calibration.outline / max(1.0, *self.calibration.gains)
+        shown = image_scores(maps) > self.threshold / max(1.0, *self.calibration.gains)
         if not shown.any():
             return maps, found
         excused, found = self._fused(self.inspector, images)
