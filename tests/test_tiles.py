@@ -24,9 +24,8 @@ from sclvi.scoring.maps import fuse_maps
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
-ROUNDED = (
-    2e-2 if torch.cuda.is_available() else None
-)  # cuDNN rounds inputs to ten bits, and takes another way for another size
+# cuDNN rounds inputs to ten bits, and takes another way for another size
+ROUNDED = 2e-2 if torch.cuda.is_available() else None
 QUICK = {"steps": 2, "batch": 2, "pairs": 32, "synthetic_steps": 0}
 TILED = package.Settings(**QUICK, tile=128, overlap=64)
 sides = st.integers(16, 700)

@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`function` of each item, in order; of several items at once, which share the threads that torch may use.
 
-    An item that is alone has all threads. Items are taken when their turn to be worked at
-    comes, here; what `function` raises is raised in its turn.
+    An item that is alone has all threads. Items are taken when their turn to be worked at comes, here; what `function`
+    raises is raised in its turn.
     """
     left = iter(items)
     first = list(islice(left, 2))

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_KEPT_MIB = 512
+_KEPT_MIB = 512  # that prepared pictures may take
 
 
 class Images(Protocol):

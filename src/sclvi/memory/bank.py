@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.encoders.compute import pick_device
+from sclvi.memory.codespace import CHUNK
 from sclvi.memory.comparison import nearest_of_all
 
 faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones laid over them
@@ -26,7 +27,6 @@ _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the bui
 _PROBES = 4  # lists that are looked into: docs/performance.md
 _LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
 _QUERIES_IN_PARALLEL = 3  # FAISS's default, 0, shares out queries only where it finds their lists itself
-_CHUNK = 65536  # codes that are held in single precision at once
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
 
 
@@ -72,8 +72,8 @@ class MemoryBank:
             )
             index.nprobe = _PROBES
             index.train(codes[:1].float().numpy())  # nothing is left to learn
-        for start in range(0, len(codes), _CHUNK):
-            index.add(codes[start : start + _CHUNK].float().numpy())
+        for start in range(0, len(codes), CHUNK):
+            index.add(codes[start : start + CHUNK].float().numpy())
         wide = len(origins) > 0 and int(origins.max()) > np.iinfo(np.int32).max  # some two hundred pictures of 100 Mpx
         return cls(_write(index), origins.to(torch.int64 if wide else torch.int32).numpy())
 
@@ -124,7 +124,7 @@ class MemoryBank:
         device = pick_device()
         if self.lists or device.type != "cuda":
             return None
-        parts = np.array_split(np.arange(len(self)), len(self) // _CHUNK + 1)
+        parts = np.array_split(np.arange(len(self)), len(self) // CHUNK + 1)
         return torch.cat([self.codes_of(part).half().to(device) for part in parts])
 
     def _nearest(

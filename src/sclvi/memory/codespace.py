@@ -31,7 +31,7 @@ class CodeSpace:
     @classmethod
     def measure(cls, codes: Tensor, softness: float) -> "CodeSpace":
         """From good codes N x D, of any precision, and the length in median lengths of a good code."""
-        chunks = codes.split(_CHUNK)
+        chunks = codes.split(CHUNK)
         centre = (torch.stack([chunk.sum(0, dtype=torch.float64) for chunk in chunks]).sum(0) / len(codes)).float()
         lengths = torch.cat([(chunk.float() - centre).norm(dim=1) for chunk in chunks])
         return cls(centre, max(softness * lengths.median().item(), _LEAST_LENGTH))
@@ -41,5 +41,5 @@ class CodeSpace:
         return soft_normalise(codes, self.centre, self.length)
 
 
-_CHUNK = 65536  # codes that are held in single precision at once
+CHUNK = 65536  # codes that are held in single precision at once
 _LEAST_LENGTH = 1e-6  # pictures without any contrast have equal codes

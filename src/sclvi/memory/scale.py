@@ -9,13 +9,11 @@ from sclvi.data.images import Images
 from sclvi.encoders.compute import encode
 from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
 from sclvi.memory.bank import MemoryBank, Neighbours, items_within
-from sclvi.memory.codespace import CodeSpace
+from sclvi.memory.codespace import CHUNK, CodeSpace
 from sclvi.memory.exemplars import Exemplars, Taught, nearest_of_both
 from sclvi.memory.nearness import with_places, without_places
 from sclvi.progress import Progress, track
 from sclvi.settings import Settings
-
-_CHUNK = 65536  # codes that are held in single precision at once
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def fill_memories(
         kept[scale].clear()
         space = None if settings.softness is None else CodeSpace.measure(codes, settings.softness)
         if space is not None:
-            for chunk in codes.split(_CHUNK):  # in place: a full memory would fill gigabytes in single precision
+            for chunk in codes.split(CHUNK):  # in place: a full memory would fill gigabytes in single precision
                 chunk.copy_(space(chunk.float()))
         kept_origins = torch.cat(origins[scale])
         if nearness:

@@ -75,7 +75,7 @@ class Inspector:
         """Without what people said."""
         memories = tuple(replace(memory, taught=None, flagged=None) for memory in self.memories)
         surface = None if self.surface is None else Surface(self.surface.filters, self.surface.levels)
-        detector = None if self.detector is None else Detector(self.detector.network, caution=self.detector.caution)
+        detector = None if self.detector is None else replace(self.detector, taught=None)
         return replace(self, memories=memories, surface=surface, detector=detector)
 
     @property
