@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import maximum_filter
 
 import sclvi
 from sclvi.decision.inspection import Box
@@ -116,10 +115,7 @@ def test_a_defect_outside_the_box_stays_one(model):
 def test_teaching_makes_no_score_worse(model, taught):
     parts = [good_part(60), defective_part(61), stained(62), scarred(63)]
     for before, after in zip(inspect(model, *parts), inspect(taught, *parts), strict=True):
-        assert after.score <= before.score * (1 + 1e-5)
-        # beside a line that is fine now another may be the strongest within 8 px, but there was something before
-        around = maximum_filter(before.anomaly_map, 2 * 8 + 1)
-        assert not ((after.anomaly_map > model.threshold) & (around <= model.threshold)).any()
+        assert (after.anomaly_map <= before.anomaly_map * (1 + 1e-5)).all()
 
 
 def test_the_nearest_good_patch_is_the_taught_one_and_can_be_shown(taught):

@@ -190,12 +190,12 @@ class Model:
         if not self.inspector.taught_alone:
             return self._fused(self.inspector, images)
         maps, found = self._fused(self._as_learned, images)
-        scores = image_scores(maps)[:, None, None]
-        shown = scores > self.threshold / max(1.0, *self.calibration.gains)
+        shown = image_scores(maps) > self.threshold / max(1.0, *self.calibration.gains)
         if not shown.any():
             return maps, found
         excused, found = self._fused(self.inspector, images)
-        return torch.where(shown, torch.minimum(excused, scores), maps), found
+        # beside a line that is fine now another may be the ridge, and show more than it did
+        return torch.where(shown[:, None, None], torch.minimum(excused, maps), maps), found
 
     @cached_property
     def _as_learned(self) -> Inspector:
