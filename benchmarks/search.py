@@ -36,7 +36,7 @@ from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.learn import build_model, learn_good
 from sclvi.lesson import Lesson
-from sclvi.memory.bank import MemoryBank, Neighbours
+from sclvi.memory.bank import MemoryBank, Neighbours, deserialized, serialized
 from sclvi.model import Model
 from sclvi.scoring.inspector import Inspector
 from sclvi.settings import Settings
@@ -115,11 +115,11 @@ def ways(seed: int) -> Iterator[Way]:
 
 def with_probes(bank: MemoryBank, probes: int) -> MemoryBank:
     """The same memory, of which so many lists are looked into."""
-    index = faiss.deserialize_index(bank.to_bytes())
+    index = faiss.clone_index(deserialized(bank.to_bytes()))
     if not bank.lists:
         return bank
     index.nprobe = probes
-    return MemoryBank.from_bytes(np.asarray(faiss.serialize_index(index)), bank.origins)
+    return MemoryBank.from_bytes(serialized(index), bank.origins)
 
 
 def kept(bank: MemoryBank, items: NDArray[np.int64]) -> MemoryBank:

@@ -80,6 +80,24 @@ def test_bytes_round_trip_keeps_every_result():
         assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize(("count", "length"), [(25_000, 64), (25_000, 66), (10, 66), (10, 3)])
+def test_codes_lie_at_whole_words_in_what_is_written(count, length):
+    codes = clustered(count, length=length).half().float()  # which FAISS rounds otherwise than torch
+    bank = MemoryBank.build(codes, torch.arange(count), seed=0)
+    written = bank.to_bytes()
+    assert len(written) % 8 == 0
+    items = np.arange(count)
+    assert torch.equal(bank.codes_of(items), codes)
+    room = np.empty(len(written) + 8, np.uint8)
+    start = -room.ctypes.data % 8
+    room[start : start + len(written)] = written
+    again = MemoryBank.from_bytes(room[start : start + len(written)], bank.origins)
+    assert torch.equal(again.codes_of(items), codes)
+    room[start + 1 : start + 1 + len(written)] = written
+    with pytest.raises(ValueError, match="whole words"):
+        MemoryBank.from_bytes(room[start + 1 : start + 1 + len(written)], bank.origins)
+
+
 def test_budget_counts_what_the_index_takes():
     bank = MemoryBank.build(clustered(30_000), torch.arange(30_000), seed=0)
     size = (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20

@@ -47,6 +47,14 @@ def test_arrays_are_views_that_lie_as_their_type_asks(tmp_path):
         assert array.base is not None and array.flags.aligned and array.flags.writeable
 
 
+def test_arrays_of_whole_words_start_at_whole_words(tmp_path):
+    sizes = {"a": 1, "b": 24, "c": 3, "d": 8, "e": 7}
+    arrays = {name: np.zeros(size, np.uint8) for name, size in sizes.items()} | {"f": np.zeros(3, np.float32)}
+    write_arrays(tmp_path / "a", arrays, {})
+    read = read_tensors(tmp_path / "a").arrays
+    assert read["b"].ctypes.data % 8 == read["d"].ctypes.data % 8 == 0
+
+
 def test_an_array_that_lies_across_memory_is_written_in_its_own_order(tmp_path):
     across = np.arange(12.0).reshape(3, 4).T
     write_arrays(tmp_path / "a", {"a": across}, {})

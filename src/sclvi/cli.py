@@ -606,6 +606,7 @@ def _load(path: Path) -> "Model":
         gc.disable()  # it would look through all that torch makes, in vain, several times
         from sclvi.model_file import load
 
+        gc.freeze()  # nor at the end, which takes a third of a second
         gc.enable()
         return load(reading.result())
 

@@ -38,7 +38,7 @@ from sclvi.synthetic.detector import Detector, looks_of
 from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 
 
 def fingerprint_of(model: Model) -> str:

@@ -19,7 +19,7 @@ from sclvi.errors import SclviError
 from sclvi.files import write_atomically
 
 Arrays = dict[str, NDArray[Any]]
-_ALIGNED = 8  # bytes; the header is padded to it, and larger items come first
+_ALIGNED = 8  # bytes; the header is padded to it, and arrays that keep what follows them aligned come first
 _TYPES = {"F64": "<f8", "I64": "<i8", "F32": "<f4", "I32": "<i4", "F16": "<f2", "U8": "|u1", "BOOL": "|b1"}
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
 
@@ -75,8 +75,13 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mappi
     Raises:
         SclviError: it cannot be written; an older file of that name is left as it was.
     """
-    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    names = sorted(arrays, key=lambda name: (-_alignment(arrays[name]), name))
     write_atomically(path, _header(arrays, names, metadata), *(_bytes(arrays[name]) for name in names))
+
+
+def _alignment(array: NDArray[Any]) -> int:
+    """Bytes; where all before it have no less, an array starts at a multiple of this."""
+    return _ALIGNED if array.nbytes % _ALIGNED == 0 else array.itemsize
 
 
 def _header(arrays: Mapping[str, NDArray[Any]], names: list[str], metadata: Mapping[str, str]) -> bytes:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import faiss as _faiss
@@ -28,6 +29,7 @@ _PROBES = 4  # lists that are looked into: docs/performance.md
 _LINKS, _BEAM = 16, 8  # of the graph (HNSW) that finds them: links of a centre, and centres that are followed
 _QUERIES_IN_PARALLEL = 3  # FAISS's default, 0, shares out queries only where it finds their lists itself
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}  # that codes are gathered in, by their bytes
+_WORD = max(_WORDS)  # bytes
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class MemoryBank:
     ) -> None:
         """`written`: what `to_bytes` gave; `sum_`: its SHA-256, where it is known."""
         self.sum = sum_
-        self._written, self._words = _aligned(written)
-        self._index = _read_in_place(self._written)
+        self._written = written
+        self._index = deserialized(written)
+        self._words = _words_of(written, self._index)
         if self.lists:
             self._index.parallel_mode = _QUERIES_IN_PARALLEL
         self._places = _places(self._index, self._words)
@@ -75,7 +78,7 @@ class MemoryBank:
         for start in range(0, len(codes), CHUNK):
             index.add(codes[start : start + CHUNK].float().numpy())
         wide = len(origins) > 0 and int(origins.max()) > np.iinfo(np.int32).max  # some two hundred pictures of 100 Mpx
-        return cls(_write(index), origins.to(torch.int64 if wide else torch.int32).numpy())
+        return cls(serialized(index), origins.to(torch.int64 if wide else torch.int32).numpy())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -193,7 +196,7 @@ class MemoryBank:
     def from_bytes(
         cls, data: NDArray[np.uint8], origins: NDArray[np.int32 | np.int64], sum_: str | None = None
     ) -> "MemoryBank":
-        """Read what `to_bytes` gave; the codes are searched where they lie, if that suits the machine's words."""
+        """Read what `to_bytes` gave, at an address that is a multiple of 8; the codes are searched where they lie."""
         return cls(data, origins, sum_)
 
 
@@ -216,8 +219,11 @@ def _find_centres(codes: Tensor, count: int, seed: int) -> Index:
     return graph
 
 
-def _write(index: Index) -> NDArray[np.uint8]:
-    """The index as FAISS writes it; FAISS's own way to an array holds it three times."""
+def serialized(index: Index) -> NDArray[np.uint8]:
+    """The index as FAISS writes it, between zeros: a multiple of `_WORD` bytes, of which codes start at such multiples.
+
+    FAISS's own way to an array holds it three times.
+    """
     length = 0
 
     def measure(chunk: bytes) -> None:
@@ -225,7 +231,8 @@ def _write(index: Index) -> NDArray[np.uint8]:
         length += len(chunk)
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(measure))
-    written, end = np.empty(length, np.uint8), 0
+    written = np.zeros(-(-(length + _WORD - 1) // _WORD) * _WORD, np.uint8)
+    end = 0
 
     def copy(chunk: bytes) -> None:
         nonlocal end
@@ -233,26 +240,30 @@ def _write(index: Index) -> NDArray[np.uint8]:
         end += len(chunk)
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(copy))
+    first = next((address for address, _ in _blocks(deserialized(written))), written.ctypes.data)
+    start = end = (written.ctypes.data - first) % _WORD
+    if start:
+        written[:start] = 0
+        faiss.write_index(index, faiss.PyCallbackIOWriter(copy))
     return written
 
 
-def _read_in_place(written: NDArray[np.uint8]) -> Index:
-    """The index over these bytes, which must outlive it."""
-    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(written), len(written)))
+def deserialized(written: NDArray[np.uint8]) -> Index:
+    """The index over what `serialized` gave, which must outlive it.
+
+    Raises:
+        ValueError, RuntimeError: they are not such bytes.
+    """
+    start = int(np.argmax(written[:_WORD] != 0))  # FAISS starts with a letter
+    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(written[start:]), len(written) - start))
 
 
-def _aligned(written: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """The bytes, codes at whole words of the machine, copied if need be; the words from the first that may be code."""
-    index = _read_in_place(written)
-    word = math.gcd(index.code_size, max(_WORDS))
-    first = next((address for address, _ in _blocks(index)), written.ctypes.data) - written.ctypes.data
-    if (written.ctypes.data + first) % word:
-        room = np.empty(len(written) + word, np.uint8)
-        skipped = -(room.ctypes.data + first) % word
-        room[skipped : skipped + len(written)] = written
-        written = room[skipped : skipped + len(written)]
-    words = written[first % word :]
-    return written, words[: len(words) // word * word].view(_WORDS[word])
+def _words_of(written: NDArray[np.uint8], index: Index) -> NDArray[Any]:
+    """The bytes as the largest words that each code is a whole number of."""
+    word = math.gcd(index.code_size, _WORD)
+    if written.ctypes.data % word or any(address % word for address, _ in islice(_blocks(index), 1)):
+        raise ValueError("codes do not lie at whole words")
+    return written[: len(written) // word * word].view(_WORDS[word])
 
 
 def _blocks(index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:
