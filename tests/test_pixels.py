@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from sclvi.scoring.pixels import pixel_map, sharpened, smooth
+from sclvi.scoring.pixels import patches_over, pixel_map, sharpened, smooth
 
 
 def pixel_map_by_the_text(scores, patch, stride, size):
@@ -34,6 +34,23 @@ def test_pixel_map_is_eq_7(patch, stride, size):
     actual = pixel_map(torch.from_numpy(scores)[None], patch, stride, size)[0].numpy()
     np.testing.assert_allclose(actual[covered], expected[covered], rtol=1e-6)
     assert np.isfinite(actual).all()
+
+
+@pytest.mark.parametrize(
+    ("patch", "stride", "size"), [(4, 2, (11, 13)), (4, 4, (8, 12)), (5, 1, (6, 9)), (6, 4, (9, 17)), (6, 4, (14, 19))]
+)
+def test_patches_over_pixels_are_those_that_eq_7_lets_speak_there(patch, stride, size):
+    grid = tuple(-(-(side - patch) // stride) + 1 for side in size)  # the last one may end outside
+    if size == (14, 19):
+        grid = (2, 3)  # or end before the picture does
+    pixels = torch.from_numpy(np.random.default_rng(0).random((3, *size)) < 0.05)
+    over = patches_over(pixels, patch, stride, grid)
+    for row in range(grid[0]):
+        for column in range(grid[1]):
+            alone = torch.zeros(1, *grid)
+            alone[0, row, column] = 1
+            speaks = pixel_map(alone, patch, stride, size)[0] > 0
+            assert over[:, row, column].tolist() == (pixels & speaks).any(2).any(1).tolist()
 
 
 def test_pixels_past_the_last_patch_repeat_the_last_covered_one():

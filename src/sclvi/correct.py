@@ -24,11 +24,13 @@ from sclvi.encoders.compute import encode
 from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind
 from sclvi.memory.exemplars import Exemplars, Taught, exemplars_of, joined, without
+from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface, limits_of, maps_of
 from sclvi.model import LoadedPicture, Model
 from sclvi.model_file import corrected_fingerprint
 from sclvi.scoring.inspector import Inspector
-from sclvi.synthetic.detector import Detector, looks_of
+from sclvi.scoring.pixels import patches_over
+from sclvi.synthetic.detector import looks_of
 
 _BLURRED = 2  # px around a region that what is in it may have coloured
 _DRAWN_FROM = 3  # px around a region from which its surroundings are drawn on
@@ -44,16 +46,20 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
         by: who says so; None: the user's name, where the system tells it.
 
     Raises:
-        SclviError: the picture cannot be used, a box does not lie in it, or nothing there is unusual to the model.
+        SclviError: the picture cannot be used, a box does not lie in it, or the model finds no defect there.
     """
     region = _Region.of(model, image, boxes)
     correction = _correction(model, "taught", region, by)
     number = model.picture_number(correction)
     inspector, usual = model.inspector, model.calibration.usual
     learned = inspector.as_learned()  # what is taught does not depend on other corrections, so each can be undone
+    judged = learned.judge(region.prepared)
+    maps = learned.maps(region.prepared, judged)
+    shown = model.shown(model.fuse(maps))
     unusual = [
         _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
-        for memory, (found, scores), known in zip(learned.memories, learned.judge(region.prepared), usual, strict=False)
+        & patches_over(shown, memory.patch, memory.stride, memory.grid)[0].numpy()
+        for memory, (found, scores), known in zip(learned.memories, judged, usual, strict=False)
     ]
     encoded = _encoded(inspector, region)
     new = _exemplars(inspector, region, encoded, unusual, number)
@@ -64,17 +70,17 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     surface = inspector.surface
     if surface is not None and learned.surface is not None:
         above = limits_of(usual[len(memories) :][:2])
-        seen = _responses(learned.surface, region, above, number)
+        seen = _responses(learned.surface, region, shown, above, number)
         triples = zip(surface.taught, seen, above, strict=True)
         surface = replace(surface, taught=tuple(_taught(*triple) for triple in triples))
         new += seen
     detector = inspector.detector
     if detector is not None:
-        looks = _looks(inspector, detector, region, encoded[0], usual[-1].unusual, number)
+        looks = _looks(inspector.memories[0], region, shown & (maps[-1] > usual[-1].unusual), encoded[0], number)
         detector = replace(detector, taught=looks_of(joined(detector.exemplars, looks), usual))
         new.append(looks)
     if all(exemplars is None for exemplars in new):
-        raise SclviError(f"{region.loaded.name}: nothing to teach: the model finds nothing unusual there")
+        raise SclviError(f"{region.loaded.name}: nothing to teach: the model finds no defect there")
     changed = replace(inspector, memories=memories, surface=surface, detector=detector)
     return _changed(model, changed, (*model.corrections, correction))
 
@@ -220,8 +226,10 @@ def _exemplars(
     return exemplars
 
 
-def _responses(surface: Surface, region: _Region, above: Sequence[float], number: int) -> list[Exemplars | None]:
-    """Per level, the responses of the region that are `above`; None: there are none, as where both maps are usual.
+def _responses(
+    surface: Surface, region: _Region, shown: Tensor, above: Sequence[float], number: int
+) -> list[Exemplars | None]:
+    """Per level, the responses of the region that are shown and `above`; None: there are none, as in usual maps.
 
     Those around it count, too, which would be usual but for what is in it: filters for lines answer far beyond it.
     """
@@ -236,20 +244,20 @@ def _responses(surface: Surface, region: _Region, above: Sequence[float], number
         grid = (distances.shape[1], distances.shape[2])
         inside = patches_inside(region.masks, seen.extent, seen.stride, grid)
         by_it = (without_it[0] <= most).cpu().numpy()
-        unusual = (distances[0] > most).cpu().numpy()
+        told = patches_over(shown, seen.extent, seen.stride, grid)[0].numpy()
+        unusual = (distances[0] > most).cpu().numpy() & told
         exemplars.append(_at(seen.responses[0].flatten(0, 1).cpu(), (inside | by_it) & unusual, number))
     return exemplars
 
 
-def _looks(
-    inspector: Inspector, detector: Detector, region: _Region, codes: Tensor, above: float, number: int
-) -> Exemplars | None:
-    """The codes of the region's smallest patches in which something looks like a defect; None: nothing does."""
-    memory = inspector.memories[0]
-    maps = detector.pixels(region.prepared)
-    spots = F.max_pool2d((maps > above).float()[:, None], memory.patch, memory.stride)[0, 0]
+def _looks(memory: ScaleMemory, region: _Region, unusual: Tensor, codes: Tensor, number: int) -> Exemplars | None:
+    """The codes of the region's smallest patches in which something looks like a defect; None: nothing does.
+
+    unusual: 1 x H x W bool; codes: 1 x h x w x D.
+    """
+    spots = patches_over(unusual, memory.patch, memory.stride, memory.grid)[0].numpy()
     inside = patches_inside(region.masks, memory.patch, memory.stride, memory.grid)
-    return _at(codes.flatten(0, 2), inside & (spots.numpy() > 0), number)
+    return _at(codes.flatten(0, 2), inside & spots, number)
 
 
 def _at(rows: Tensor, chosen: Mask, number: int) -> Exemplars | None:

@@ -190,12 +190,23 @@ class Model:
         if not self.inspector.taught_alone:
             return self._fused(self.inspector, images)
         maps, found = self._fused(self._as_learned, images)
-        shown = image_scores(maps) > self.threshold / max(1.0, *self.calibration.gains)
+        shown = self.shown(maps).any(2).any(1)
         if not shown.any():
             return maps, found
         excused, found = self._fused(self.inspector, images)
         # beside a line that is fine now another may be the ridge, and show more than it did
         return torch.where(shown[:, None, None], torch.minimum(excused, maps), maps), found
+
+    def fuse(self, maps: list[Tensor]) -> Tensor:
+        """See `fuse_maps`; each of what `Inspector.score` gave, B x H x W -> B x H x W."""
+        return fuse_maps(maps, self.calibration.usual, self.inspector.settings.raised)
+
+    def shown(self, fused: Tensor) -> Tensor:
+        """Pixels by which a picture is defective, B x H x W -> B x H x W bool.
+
+        Where regions of interest have thresholds of their own, by the lowest of these.
+        """
+        return fused > self.threshold / max(1.0, *self.calibration.gains)
 
     @cached_property
     def _as_learned(self) -> Inspector:
@@ -203,7 +214,7 @@ class Model:
 
     def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Found]:
         maps, found = inspector.score(images)
-        return fuse_maps(maps, self.calibration.usual, inspector.settings.raised), found
+        return self.fuse(maps), found
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         with ThreadPoolExecutor(_READERS) as pool:

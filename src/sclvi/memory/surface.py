@@ -23,7 +23,7 @@ from sclvi.memory.lines import line_strengths
 from sclvi.progress import Progress, track
 from sclvi.scoring.mahalanobis import mahalanobis
 from sclvi.scoring.maps import Usual
-from sclvi.scoring.pixels import pixel_map
+from sclvi.scoring.pixels import patches_over, pixel_map
 
 _REDUCTIONS = (1, 2, 4)  # of the first layer
 _LINES_REDUCTIONS = (2, 4)  # full resolution adds little on the pictures at hand, and costs four times as much
@@ -32,6 +32,7 @@ _KERNEL, _STEP = 4, 2  # px, of the first layer
 _FEW = 4  # pictures: what the first layer answers on more does not fit into a cache
 _LINES_STEP = 4  # px
 _LINES_WINDOW = 3  # steps, of which an answer is the strongest: a line that lies a few px elsewhere is the same
+_LIKE = 0.6  # a response that lies less than this share of its distance from a taught one is like it
 _MOST_PLACES = 128 * 128  # at one level: the covariance of a place takes 8 KiB while it is learned
 
 
@@ -168,14 +169,16 @@ def _reduced(images: Tensor, reduction: int) -> Tensor:
 
 
 def _excuse(distances: Tensor, seen: Answers, maps: Tensor, level: Gaussian, taught: Taught) -> Tensor:
-    """The distance to the taught response that is nearest, wherever it was taught, where that is less.
+    """The distance to the taught response that is nearest, wherever it was taught, where that is clearly less far.
 
     Two good responses of one kind differ by twice the covariance with which one differs from the mean, so that distance
-    is divided by the root of 2: what is like a taught response then lies about 1 from it, as what is usual does.
+    is divided by the root of 2: what is like a taught response then lies about 1 from it, as what is usual does. What
+    is only somewhat nearer to one than to what is usual is left as it is: all lines have something in common.
 
     distances: B x h x w; maps: B x H x W, which they are part of; returns B x h x w.
     """
-    unusual = (distances > taught.above) & _of_unusual_pixels(maps, seen, taught.above).to(distances.device)
+    shown = patches_over(maps > taught.above, seen.extent, seen.stride, (distances.shape[1], distances.shape[2]))
+    unusual = (distances > taught.above) & shown.to(distances.device)
     if not unusual.any():
         return distances
     responses = seen.responses
@@ -183,10 +186,4 @@ def _excuse(distances: Tensor, seen: Answers, maps: Tensor, level: Gaussian, tau
     others = responses.clone()
     others[unusual] = nearest.to(responses.device)
     excused = mahalanobis(responses, others, level.whiteners) / math.sqrt(2)
-    return torch.where(unusual, torch.minimum(distances, excused), distances)
-
-
-def _of_unusual_pixels(maps: Tensor, seen: Answers, above: float) -> Tensor:
-    """Which responses have seen a pixel at which the map says more: B x H x W -> B x h x w bool."""
-    unusual = _padded((maps > above).float()[:, None], seen.extent, seen.stride)
-    return F.max_pool2d(unusual, seen.extent, seen.stride)[:, 0] > 0
+    return torch.where(unusual & (excused < _LIKE * distances), excused, distances)

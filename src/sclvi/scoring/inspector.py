@@ -107,14 +107,17 @@ class Inspector:
 
         One map per scale (eq. 7), then, where there are any, two of the surface and the detector's.
         """
-        settings = self.settings
         judged = self.judge(images, without)
-        maps = [smooth(found.pixels(scores), settings.smoothing) for found, scores in judged]
+        return self.maps(images, judged), judged[0][0]
+
+    def maps(self, images: Tensor, judged: list[tuple[Found, Tensor]]) -> list[Tensor]:
+        """As of `score`, from what `judge` gave."""
+        maps = [smooth(found.pixels(scores), self.settings.smoothing) for found, scores in judged]
         if self.surface is not None:
-            maps += [smooth(one, settings.smoothing) for one in self.surface.maps(images)]
+            maps += [smooth(one, self.settings.smoothing) for one in self.surface.maps(images)]
         if self.detector is not None:
             maps.append(_detect(self.detector, images, judged[0][0]))
-        return maps, judged[0][0]
+        return maps
 
     def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
         """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -23,6 +24,29 @@ def pixel_map(scores: Tensor, patch: int, stride: int, size: tuple[int, int]) ->
     # A box of width `patch` over columns `stride` apart is separable: two one-dimensional passes, not one of patch^2.
     rows = _cover(scores, patch, stride, size[0])  # B x h x w -> B x w x H
     return _cover(rows, patch, stride, size[1])  # B x w x H -> B x H x W
+
+
+def patches_over(pixels: Tensor, patch: int, stride: int, grid: tuple[int, int]) -> Tensor:
+    """Which patches have a say in one of these pixels, by eq. 7; the last ones speak for those past them, too.
+
+    Args:
+        pixels: B x H x W bool.
+        patch, stride: px, as of `pixel_map`; a patch may end outside the pictures.
+        grid: (h, w) of patches.
+
+    Returns:
+        B x h x w bool.
+    """
+    rows = _over(pixels, patch, stride, grid[0])  # B x H x W -> B x W x h
+    return _over(rows, patch, stride, grid[1])  # B x W x h -> B x h x w
+
+
+def _over(pixels: Tensor, patch: int, stride: int, count: int) -> Tensor:
+    """Which intervals along the second axis; B x n x m -> B x m x count (axes swapped)."""
+    length = (count - 1) * stride + patch
+    lines = F.pad(pixels.mT.float(), (0, max(0, length - pixels.shape[1])))
+    lines[..., length - 1] = lines[..., length - 1 :].amax(2)
+    return F.max_pool1d(lines[..., :length], patch, stride) > 0
 
 
 def _cover(scores: Tensor, patch: int, stride: int, length: int) -> Tensor:

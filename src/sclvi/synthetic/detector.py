@@ -10,7 +10,7 @@ from torch import Tensor
 from sclvi.encoders.compute import reduced_precision
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.scoring.maps import Usual
-from sclvi.scoring.pixels import smooth
+from sclvi.scoring.pixels import patches_over, smooth
 from sclvi.synthetic.network import SegmentationNetwork, halved
 
 _BLUR = 8.0  # px, sigma
@@ -76,8 +76,7 @@ def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLo
     if not unusual.any():
         return maps
     times = patch // stride
-    grid = (codes.shape[1], codes.shape[2])
-    wanted = _covering(unusual, (grid[0] + times - 1, grid[1] + times - 1), times, stride)
+    wanted = patches_over(unusual, patch, stride, (codes.shape[1], codes.shape[2]))
     distances = torch.full(codes.shape[:3], torch.inf)
     distances[wanted] = looks.taught.exemplars.search(codes[wanted], 1).distances[:, 0]
     padded = F.pad(distances, (times - 1,) * 4, value=float("inf"))
@@ -86,21 +85,3 @@ def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLo
     below, right = (whole - part for whole, part in zip(maps.shape[1:], cells.shape[1:], strict=True))
     allowed = looks.usual * F.pad(cells[:, None], (0, right, 0, below), mode="replicate")[:, 0]
     return torch.where(unusual, torch.minimum(maps, allowed), maps)
-
-
-def _covering(pixels: Tensor, cells: tuple[int, int], times: int, stride: int) -> Tensor:
-    """Which patches cover one of the pixels, or are the nearest to one that lies past the last patch.
-
-    Args:
-        pixels: B x H x W bool.
-        cells: (h, w), squares of `stride` px that patches cover; a patch is `times` cells high and wide.
-
-    Returns:
-        B x (h - times + 1) x (w - times + 1) bool.
-    """
-    height, width = (count * stride for count in cells)
-    inside = F.pad(pixels, (0, max(0, width - pixels.shape[2]), 0, max(0, height - pixels.shape[1])))
-    inside[:, height - 1] |= inside[:, height:].any(1)
-    inside[:, :, width - 1] |= inside[:, :, width:].any(2)
-    touched = F.max_pool2d(inside[:, None, :height, :width].float(), stride)
-    return F.max_pool2d(touched, times, stride=1)[:, 0] > 0
