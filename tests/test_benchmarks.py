@@ -9,12 +9,13 @@ from parts import write_category
 from benchmarks import gain, growth, search, worth
 from benchmarks.ablation import PARTS, measure
 from benchmarks.accuracy import FIGURES
-from benchmarks.calibration import Judged, judge_splits
+from benchmarks.calibration import RATES, Judged, judge_splits, measure_whole
 from benchmarks.few_shot import draw_pictures, known_of_all, plot
 from benchmarks.tables import RESULTS
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
 from sclvi.memory.bank import MemoryBank
+from sclvi.model_file import load
 from sclvi.settings import Settings
 
 QUICK = {"steps": 0, "short_side": 128}
@@ -103,6 +104,19 @@ def test_splits_realise_what_exchangeable_scores_must(rate, promised):
 
 def test_equal_scores_are_all_accepted():
     assert all(one.rejected == one.with_regions == 0 for one in judge_splits(judged(np.ones(12)), 0.2, seed=0))
+
+
+def test_the_threshold_of_training_is_judged_by_good_test_pictures(tmp_path):
+    write_category(tmp_path)
+    rows = list(measure_whole(tmp_path, Settings(**QUICK), tmp_path / "models"))
+    (kept,) = (tmp_path / "models").iterdir()
+    model = load(kept)
+    good = [inspection.score for inspection in model.inspect(sorted((tmp_path / "test" / "good").iterdir()))]
+    assert [row["rate"] for row in rows] == list(RATES)
+    for row in rows:
+        assert row["promised_rate"] == pytest.approx(1 / (1 + len(model.pictures)), abs=1e-4)  # too few for less
+        assert row["realised_rate"] == np.mean([score > max(model.calibration.scores) for score in good])
+        assert row["splits"] == 1 and row["good_pictures"] == len(good)
 
 
 def test_only_the_longest_runs_of_a_baseline_count():
