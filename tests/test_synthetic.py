@@ -1,15 +1,18 @@
 """Synthetic defects, the network that learns to see them, and what it adds to a model."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 import sclvi
 from sclvi.data.light import normalise_light
@@ -24,6 +27,7 @@ from sclvi.synthetic.defects import with_defects
 from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
 from sclvi.synthetic.learning import focal_loss, learn_defects, steps_for
 from sclvi.synthetic.network import SegmentationNetwork, halved, halved_side
+from sclvi.synthetic.symmetry import with_views
 from tests.parts import SIDE, defective_part, good_part
 
 STAIN, SCAR = Box(80, 24, 24, 24), Box(24, 84, 20, 20)
@@ -188,6 +192,62 @@ def test_a_map_is_the_mean_of_what_is_seen_at_both_sizes(monkeypatch):
     large, small = (network(one).sigmoid() for one in (images, images.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))))
     expected = sum(np.asarray(resized(one[:, 0].detach(), (96, 64))) for one in (large, small)) / 2
     np.testing.assert_allclose(Detector(network).pixels(images).numpy(), expected, atol=0.02)  # bf16, where there is
+
+
+def test_mirrored_views_are_further_opinions(monkeypatch):
+    monkeypatch.setattr("sclvi.synthetic.detector.smooth", lambda maps, sigma: maps)
+    monkeypatch.setattr("sclvi.synthetic.detector.reduced_precision", lambda device: nullcontext())
+    torch.manual_seed(0)
+    network = SegmentationNetwork(3).folded()
+    images = torch.randn(2, 3, 96, 64)
+
+    def seen(images, *axes):
+        """What the network says of the mirrored pictures, mirrored back, B x 96 x 64."""
+        said = network(images.flip(axes)).sigmoid().flip(axes)
+        return F.interpolate(said, size=(96, 64), mode="bilinear")[:, 0].detach()
+
+    small = images.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
+    for views, expected in [
+        ([()], seen(images) + seen(small)),
+        ([(), (3,)], (seen(images) + seen(images, 3) + seen(small) + seen(small, 3)) / 2),
+        (
+            [(), (3,), (2,), (2, 3)],
+            (seen(images) + seen(images, 2, 3)) / 2
+            + (seen(small) + seen(small, 3) + seen(small, 2) + seen(small, 2, 3)) / 4,
+        ),
+    ]:
+        found = Detector(network, views=tuple(views)).pixels(images)
+        torch.testing.assert_close(found, expected / 2, atol=1e-5, rtol=0)
+
+
+class UnlikeNetwork(nn.Module):
+    """Calls a defect what differs from what it knows."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.known = nn.Parameter(known)
+
+    def forward(self, images):
+        known = F.interpolate(self.known[None], size=images.shape[2:], mode="area")
+        return F.avg_pool2d((images - known).abs().mean(1, keepdim=True), 2) - 3
+
+
+@pytest.mark.parametrize(
+    ("marks", "views"),
+    [
+        ([], ((), (3,), (2,), (2, 3))),
+        ([(8, 8)], ((),)),
+        ([(8, 8), (8, 48)], ((), (3,))),
+        ([(8, 8), (48, 8)], ((), (2,))),
+        ([(8, 8), (48, 48)], ((), (2, 3))),
+    ],
+)
+def test_a_view_counts_where_good_pictures_look_good_in_it(marks, views):
+    known = torch.zeros(1, 64, 64)
+    for top, left in marks:
+        known[:, top : top + 8, left : left + 8] = 6
+    images = known + 0.1 * torch.randn(12, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert with_views(Detector(UnlikeNetwork(known)), images).views == views
 
 
 def resized(maps, size):

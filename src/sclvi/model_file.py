@@ -39,6 +39,7 @@ from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
 FORMAT_VERSION = 12
+_MIRRORED = np.array([2, 3])  # axes, see `View`
 
 
 def fingerprint_of(model: Model) -> str:
@@ -323,7 +324,8 @@ def _build_detector(arrays: Arrays, channels: int) -> Detector | None:
         return None
     network = SegmentationNetwork(channels).folded()
     network.load_state_dict(state)
-    return Detector(to_device(network, pick_device()))
+    views = tuple(tuple(_MIRRORED[row > 0].tolist()) for row in arrays["views"])
+    return Detector(to_device(network, pick_device()), views=views)
 
 
 def _build_state(arrays: Arrays, prefix: str) -> dict[str, Tensor]:
@@ -360,6 +362,7 @@ def _arrays(inspector: Inspector, alignment: Alignment, levels: Levels | None, l
         arrays[f"surface{number}.whiteners"] = level.whiteners.cpu().numpy()
     if inspector.detector is not None:
         arrays |= _state_arrays(inspector.detector.network, "detector.")
+        arrays["views"] = np.stack([np.isin(_MIRRORED, view) for view in inspector.detector.views]).astype(np.uint8)
     return arrays
 
 

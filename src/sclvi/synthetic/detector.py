@@ -13,6 +13,7 @@ from sclvi.scoring.maps import Usual
 from sclvi.scoring.pixels import patches_over, smooth
 from sclvi.synthetic.network import SegmentationNetwork, halved
 
+View = tuple[int, ...]  # axes of B x C x H x W along which a picture is mirrored
 _BLUR = 8.0  # px, sigma
 
 
@@ -37,6 +38,7 @@ class Detector:
     network: SegmentationNetwork
     taught: TaughtLooks | None = None
     caution: float = 1.0  # about what it is surprised by, while what is usual is measured; see `Role`
+    views: tuple[View, ...] = ((),)  # of the picture, in which a good one looks good; the first is the picture itself
 
     @property
     def exemplars(self) -> Exemplars | None:
@@ -46,17 +48,23 @@ class Detector:
     def pixels(self, images: Tensor) -> Tensor:
         """Probability of a defect, blurred; B x C x H x W float, prepared by `Light` -> B x H x W 0..1.
 
-        The mean of what the network says of the images and of the halved ones, in which it sees more around a pixel.
+        The mean of what the network says of the images and of the halved ones, in which it sees more around a pixel;
+        of each, the mean over views. The halved ones are so cheap that it looks at all of these, at full size at two.
         Blurred, it says how much of a neighbourhood looks like a defect: a spot of certainty in grain is often none.
         """
         device = next(self.network.parameters()).device
         moved = images.to(device)
+        few = dict.fromkeys((self.views[0], self.views[-1]))
         with torch.inference_mode(), reduced_precision(device):
-            seen = [self._seen(moved), self._seen(halved(moved))]
+            seen = [self._seen(moved, tuple(few)), self._seen(halved(moved), self.views)]
         wide = [F.interpolate(one, size=images.shape[2:], mode="bilinear")[:, 0] for one in seen]
         return smooth(torch.stack(wide).mean(0).cpu(), _BLUR)
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def _seen(self, images: Tensor, views: tuple[View, ...]) -> Tensor:
+        """Mean probability over views, B x 1 x h x w."""
+        return torch.stack([self._seen_so(images.flip(view)).flip(view) for view in views]).mean(0)
+
+    def _seen_so(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).float().sigmoid())
 
 

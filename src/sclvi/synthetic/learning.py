@@ -21,6 +21,7 @@ from sclvi.progress import Progress
 from sclvi.synthetic.defects import Image, Mask, with_defects
 from sclvi.synthetic.detector import Detector
 from sclvi.synthetic.network import SegmentationNetwork, halved_side
+from sclvi.synthetic.symmetry import with_views
 
 _SCALES = (1, 2, 2, 2)  # px to a px of each crop: context teaches most, fine defects want the rest
 _CLOSER = 0.25  # in logarithms, up to which crops are closer than that, so that no picture is seen twice alike
@@ -65,7 +66,7 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         for step, crops in enumerate(_drawn(artist, steps, learner.device)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
-    return Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
+    return with_views(Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps)), images)
 
 
 def _drawn(artist: "_Artist", steps: int, device: torch.device) -> Iterator["_Crops"]:

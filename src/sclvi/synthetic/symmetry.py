@@ -1,0 +1,36 @@
+"""Views in which good pictures of a product look good: further opinions of the network, for nothing learned anew.
+
+Grain may be mirrored any way, a strip top to bottom, an imprint no way. The network never saw a mirrored picture, so
+what it says of one errs otherwise than what it says of the picture: their mean has less chance in it.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sclvi.data.images import Images
+from sclvi.data.spread import spread
+from sclvi.synthetic.detector import Detector, View
+
+_VIEWS: tuple[View, ...] = ((3,), (2,), (2, 3))  # left to right, top to bottom, both
+_PICTURES = 40  # good ones that are looked at
+_ALIKE = 0.5  # deviations of the pictures' own peaks, that those of mirrored ones may lie higher in the mean
+
+
+def with_views(detector: Detector, images: Images) -> Detector:
+    """The detector with those views in which good pictures do not look more like a defect than as they are.
+
+    Args:
+        images: N x C x h x w float, good ones, prepared by `Light`; N >= 2.
+    """
+    chosen = images[spread(len(images), _PICTURES)]
+    own = _peaks(detector, chosen)
+    most = _ALIKE * 1.4826 * (own - own.median()).abs().median()
+    alike = [view for view in _VIEWS if (_peaks(replace(detector, views=(view,)), chosen) - own).mean() <= most]
+    return replace(detector, views=((), *alike))
+
+
+def _peaks(detector: Detector, images: Tensor) -> Tensor:
+    """Logarithm of the maximum of each map."""
+    return torch.cat([detector.pixels(one[None]).amax((1, 2)) for one in images]).log()
