@@ -287,8 +287,11 @@ def test_a_defect_that_was_never_drawn_is_seen(model):
 def test_the_map_is_one_more_of_the_model_and_survives_the_file(model, tmp_path):
     assert [usual.ranks for usual in model.calibration.usual] == [True, True, True, False, True]
     assert [usual.surprises for usual in model.calibration.usual] == [True, True, False, True, True]
+    views = ((), (2,), (2, 3))
+    model = replace(model, inspector=replace(model.inspector, detector=replace(model.inspector.detector, views=views)))
     save(model, tmp_path / "model.sclvi")
     read = load(tmp_path / "model.sclvi")
+    assert read.inspector.detector.views == views
     parts = [defective_part(100), good_part(101)]
     for one, two in zip(model.inspect(parts), read.inspect(parts), strict=True):
         np.testing.assert_array_equal(one.anomaly_map, two.anomaly_map)
