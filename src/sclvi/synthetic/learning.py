@@ -18,6 +18,7 @@ from sclvi.data.preparing import resize
 from sclvi.encoders.compute import pick_device, reduced_precision, repeatable, to_device
 from sclvi.encoders.recorded import Recorded
 from sclvi.progress import Progress
+from sclvi.settings import Settings
 from sclvi.synthetic.defects import Image, Mask, with_defects
 from sclvi.synthetic.detector import Detector
 from sclvi.synthetic.network import SegmentationNetwork, halved_side
@@ -30,7 +31,7 @@ _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
 _SHOWINGS = 40  # of each pixel, if no crop were halved: more and it may know by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
-_ENOUGH = 4000  # steps; of fewer, what surprises it counts as much less as they are fewer
+_ENOUGH = Settings().synthetic_steps  # of fewer, what surprises it counts as much less as they are fewer
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
