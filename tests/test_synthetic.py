@@ -247,7 +247,7 @@ def test_a_view_counts_where_good_pictures_look_good_in_it(marks, views):
     for top, left in marks:
         known[:, top : top + 8, left : left + 8] = 6
     images = known + 0.1 * torch.randn(12, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert with_views(Detector(UnlikeNetwork(known)), images).views == views
+    assert with_views(Detector(UnlikeNetwork(known)), images, silent).views == views
 
 
 def resized(maps, size):

@@ -67,7 +67,8 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         for step, crops in enumerate(_drawn(artist, steps, learner.device)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
-    return with_views(Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps)), images)
+    detector = Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
+    return with_views(detector, images, progress)
 
 
 def _drawn(artist: "_Artist", steps: int, device: torch.device) -> Iterator["_Crops"]:
