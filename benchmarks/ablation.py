@@ -61,6 +61,14 @@ def _role(place: int, **changes: bool) -> AbstractContextManager[Any]:
     return patch.object(Inspector, "roles", changed)
 
 
+def _as_it_is(maps: Tensor, _reach: int) -> Tensor:
+    return maps
+
+
+def _one_view(seen_by: detector.Detector, images: Tensor, _views: tuple[detector.View, ...]) -> Tensor:
+    return seen_by._seen_so(images)
+
+
 def _largest(surprises: Tensor) -> Tensor:
     return surprises.amax(0)
 
@@ -89,6 +97,8 @@ PARTS: Mapping[str, Without] = {
     "sum of surprises (largest instead)": Without(code=partial(patch.object, maps, "_together", _largest)),
     "synthetic defects": Without({"synthetic_steps": 0}),
     "blur of synthetic defects": Without(code=partial(patch.object, detector, "_BLUR", Settings().smoothing)),
+    "mirrored views": Without(code=partial(patch.object, detector.Detector, "_seen", _one_view)),
+    "lines sharpened": Without(code=partial(patch.object, maps, "sharpened", _as_it_is)),
     "smoothing": Without({"smoothing": 0.0}),
     "short lines": Without(code=partial(_one_length, lines.LONG), learned="surface"),
     "long lines": Without(code=partial(_one_length, lines.SHORT), learned="surface"),
