@@ -326,6 +326,7 @@ def test_excusing_is_what_the_plain_loops_do(seed, height, width):
     maps = torch.rand(2, height, width, generator=generator)
     codes = torch.rand(2, rows, columns, 3, generator=generator)
     exemplars = Exemplars(torch.rand(4, 3, generator=generator), torch.arange(4))
+    learned = 0.7 * torch.rand(2, rows, columns, generator=generator)
     expected = maps.clone()
     for picture in range(2):
         for y in range(height):
@@ -335,14 +336,17 @@ def test_excusing_is_what_the_plain_loops_do(seed, height, width):
                 # pixels past the last patch count as the last that one covers
                 at_y, at_x = (min(at, (n - 1) * stride + patch - 1) for at, n in ((y, rows), (x, columns)))
                 covering = [
-                    (codes[picture, row, column] - exemplar).norm().item()
+                    distance
                     for row in range(rows)
                     for column in range(columns)
                     for exemplar in exemplars.codes
-                    if row * stride <= at_y < row * stride + patch and column * stride <= at_x < column * stride + patch
+                    if row * stride <= at_y < row * stride + patch
+                    and column * stride <= at_x < column * stride + patch
+                    and (distance := (codes[picture, row, column] - exemplar).norm().item())
+                    < learned[picture, row, column]
                 ]
-                expected[picture, y, x] = min(maps[picture, y, x].item(), usual * min(covering))
-    found = excuse(maps, codes, stride, patch, TaughtLooks(Taught(exemplars, above), usual))
+                expected[picture, y, x] = min(maps[picture, y, x].item(), usual * min(covering, default=math.inf))
+    found = excuse(maps, codes, learned, stride, patch, TaughtLooks(Taught(exemplars, above), usual))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 

@@ -26,6 +26,7 @@ class Found:
 
     codes: Tensor  # B h w x D float
     neighbours: Neighbours  # of B h w patches
+    learned: Tensor  # B h w float, distance to the nearest that was learned, whatever people said
     grid: tuple[int, int, int]  # (B, h, w)
     patch: int  # px
     stride: int  # px between the patches
@@ -99,7 +100,8 @@ class Inspector:
         for memory, encoded, stride in zip(self.memories, encode(self.encoder, images, strides), strides, strict=True):
             codes, neighbours = memory.search(encoded.cpu(), stride, eta, without)
             grid = (len(encoded), encoded.shape[2], encoded.shape[3])
-            found.append(Found(codes, neighbours, grid, memory.patch, stride, size))
+            learned = neighbours.distances[:, 0]
+            found.append(Found(codes, neighbours, learned, grid, memory.patch, stride, size))
         return found
 
     def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Found]:
@@ -149,7 +151,8 @@ def _detect(detector: Detector, images: Tensor, found: Found) -> Tensor:
     maps = detector.pixels(images)
     if detector.taught is None:
         return maps
-    return excuse(maps, found.codes.view(*found.grid, -1), found.stride, found.patch, detector.taught)
+    codes, learned = found.codes.view(*found.grid, -1), found.learned.view(found.grid)
+    return excuse(maps, codes, learned, found.stride, found.patch, detector.taught)
 
 
 def _of(neighbours: Neighbours, which: Tensor) -> Neighbours:

@@ -68,14 +68,17 @@ class Detector:
         return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).float().sigmoid())
 
 
-def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:
+def excuse(maps: Tensor, codes: Tensor, learned: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:
     """The maps, lowered where a patch is as near to a taught one as good patches are to the memory.
 
-    A pixel is excused by any patch that covers it: that patch, this pixel with it, looks like what was taught.
+    A pixel is excused by any patch that covers it and is nearer to a taught one than to any that was learned: that
+    patch, this pixel with it, looks like what was taught. What looks ordinary to the codes is near to an ordinary patch
+    that was taught as well, and says nothing of what the network sees there.
 
     Args:
         maps: B x H x W float, of `Detector.pixels`.
         codes: B x h x w x D float, of patches of `patch` px, `stride` px apart.
+        learned: B x h x w float, their distances to what was learned.
 
     Returns:
         B x H x W float, nowhere more than before.
@@ -87,6 +90,7 @@ def excuse(maps: Tensor, codes: Tensor, stride: int, patch: int, looks: TaughtLo
     wanted = patches_over(unusual, patch, stride, (codes.shape[1], codes.shape[2]))
     distances = torch.full(codes.shape[:3], torch.inf)
     distances[wanted] = looks.taught.exemplars.search(codes[wanted], 1).distances[:, 0]
+    distances[distances >= learned] = torch.inf
     padded = F.pad(distances, (times - 1,) * 4, value=float("inf"))
     nearest = -F.max_pool2d(-padded, times, stride=1)  # of all patches that cover a cell of stride x stride px
     cells = nearest.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, : maps.shape[1], : maps.shape[2]]
