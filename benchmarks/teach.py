@@ -83,7 +83,7 @@ def measure(category: Path, settings: Settings, splits: int, models: Path) -> It
 
 def correct(model: Model, way: str, split: Split, before: Scores) -> dict[str, float]:
     """Correct a model with the chosen pictures, look at the others, undo it all; shares, points and seconds."""
-    strict = _with_threshold(model, split.threshold)
+    strict = with_threshold(model, split.threshold)
     corrected, seconds = strict, []
     for item in split.chosen:
         boxes = () if way == "taught whole" else _mask_boxes(item) if item.mask else _defect_boxes(strict, item)
@@ -117,11 +117,17 @@ def correct(model: Model, way: str, split: Split, before: Scores) -> dict[str, f
     }
 
 
-def _with_threshold(model: Model, threshold: float) -> Model:
+def with_threshold(model: Model, threshold: float) -> Model:
+    """The same scores, judged by another threshold; of a model with one region of interest, the whole picture."""
     calibration = model.calibration
-    changed = replace(calibration.threshold, value=threshold)
-    outline = min(calibration.outline, threshold)
-    return replace(model, calibration=replace(calibration, threshold=changed, outline=outline))
+    (region,) = calibration.regions  # maps are stretched by what the threshold is of that of the region
+    changed = replace(
+        calibration,
+        threshold=replace(calibration.threshold, value=threshold),
+        outline=min(calibration.outline, threshold),
+        regions=(replace(region, value=threshold),),
+    )
+    return replace(model, calibration=changed)
 
 
 def _scores(model: Model, items: Sequence[Item]) -> Scores:

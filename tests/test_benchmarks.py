@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from parts import write_category
+from parts import good_part, write_category
 
 from benchmarks import gain, growth, search, worth
 from benchmarks.ablation import PARTS, measure
@@ -12,6 +12,7 @@ from benchmarks.accuracy import FIGURES
 from benchmarks.calibration import RATES, Judged, judge_splits, measure_whole
 from benchmarks.few_shot import draw_pictures, known_of_all, plot
 from benchmarks.tables import RESULTS
+from benchmarks.teach import with_threshold
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
 from sclvi.memory.bank import MemoryBank
@@ -125,6 +126,15 @@ def test_the_threshold_of_training_is_judged_by_good_test_pictures(tmp_path):
         assert row["promised_rate"] == pytest.approx(1 / (1 + len(model.pictures)), abs=1e-4)  # too few for less
         assert row["realised_rate"] == np.mean([score > max(model.calibration.scores) for score in good])
         assert row["splits"] == 1 and row["good_pictures"] == len(good)
+
+
+def test_a_moved_threshold_moves_verdicts_and_no_score(without):
+    model = without["none"][1]
+    pictures = [good_part(number) for number in (50, 51, 52)]
+    before = [inspection.score for inspection in model.inspect(pictures)]
+    after = list(with_threshold(model, sorted(before)[1]).inspect(pictures))
+    assert [inspection.score for inspection in after] == before
+    assert sorted(inspection.verdict for inspection in after) == ["defective", "good", "good"]
 
 
 def test_only_the_longest_runs_of_a_baseline_count():
