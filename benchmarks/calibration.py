@@ -42,12 +42,11 @@ SPLITS = 200
 TRAININGS = 12
 IMAGES = 20  # good pictures of each of these trainings
 _SAME_DAY = 60  # pictures that are judged
-_TITLES = {
+PROCEDURES = {  # what their plots say
     "calibrate": "sclvi calibrate",
     "whole": "sclvi train, all good pictures",
     "train": "sclvi train, few good pictures",
 }
-PROCEDURES = ("calibrate", "whole", "train")
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,9 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Realised over promised rate, a mark for each row; below the line the promise is kept."""
     figure = Figure(figsize=(12, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, procedure in zip(figure.subplots(1, len(PROCEDURES), sharey=True), PROCEDURES, strict=True):
+    for axes, (procedure, title) in zip(
+        figure.subplots(1, len(PROCEDURES), sharey=True), PROCEDURES.items(), strict=True
+    ):
         for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
             mine = [row for row in rows if row["category"] == category and row["procedure"] == procedure]
             promised, realised = (
@@ -189,7 +190,7 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
             )
             axes.plot(promised, realised, marker, label=category)
         axes.axline((0, 0), slope=1, color="grey", linewidth=1)
-        axes.set_title(_TITLES[procedure], fontsize=10)
+        axes.set_title(title, fontsize=10)
         axes.set_xlabel("promised rate, %")
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("realised rate, %")
@@ -199,7 +200,7 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
 
 def main() -> None:
     parser = parser_for(__doc__, "calibration.csv")
-    parser.add_argument("--procedures", nargs="+", choices=PROCEDURES, default=PROCEDURES)
+    parser.add_argument("--procedures", nargs="+", choices=[*PROCEDURES], default=[*PROCEDURES])
     parser.add_argument("--trainings", type=int, default=TRAININGS, help="splits of the procedure `train`")
     parser.add_argument("--images", type=int, default=IMAGES, help="good pictures of each of these trainings")
     parser.add_argument("--seed", type=int, default=0)

@@ -115,7 +115,7 @@ def ways(seed: int) -> Iterator[Way]:
 
 def with_probes(bank: MemoryBank, probes: int) -> MemoryBank:
     """The same memory, of which so many lists are looked into."""
-    index = faiss.clone_index(deserialized(bank.to_bytes()))
+    index = deserialized(bank.to_bytes())
     if not bank.lists:
         return bank
     index.nprobe = probes

@@ -1,7 +1,5 @@
 """A threshold set anew: what changes, what does not, what is refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sclvi
+from benchmarks.teach import with_threshold
 from sclvi.decision.threshold import conformal_threshold, p_value
 from sclvi.errors import SclviError
 from tests.parts import SIDE, defective_part, good_part
@@ -37,17 +36,7 @@ def test_a_part_shows_a_defect_exactly_when_it_is_rejected(model):
     """So the promise for parts is that for regions, too; also at the edge, where a score equals the threshold."""
     parts = [good_part(number) for number in range(80, 90)] + [defective_part(90)]
     for threshold in (inspection.score for inspection in list(model.inspect(parts))):
-        changed = replace(model.calibration.threshold, value=threshold)
-        moved = replace(
-            model,
-            calibration=replace(
-                model.calibration,
-                threshold=changed,
-                regions=(changed,),
-                outline=min(model.calibration.outline, threshold),
-            ),
-        )
-        said = list(moved.inspect(parts))
+        said = list(with_threshold(model, threshold).inspect(parts))
         assert [one.verdict == "defective" for one in said] == [len(one.defects) > 0 for one in said]
         assert sum(one.verdict == "defective" for one in said) == sum(one.score > threshold for one in said)
         assert {one.promised_rate for one in said} == {model.calibration.threshold.promised_rate}

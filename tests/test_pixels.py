@@ -37,12 +37,16 @@ def test_pixel_map_is_eq_7(patch, stride, size):
 
 
 @pytest.mark.parametrize(
-    ("patch", "stride", "size"), [(4, 2, (11, 13)), (4, 4, (8, 12)), (5, 1, (6, 9)), (6, 4, (9, 17)), (6, 4, (14, 19))]
+    ("patch", "stride", "size", "grid"),
+    [
+        (4, 2, (11, 13), (5, 6)),  # the last ones end outside
+        (4, 4, (8, 12), (2, 3)),
+        (5, 1, (6, 9), (2, 5)),
+        (6, 4, (9, 17), (2, 4)),
+        (6, 4, (14, 19), (2, 3)),  # or before the picture does
+    ],
 )
-def test_patches_over_pixels_are_those_that_eq_7_lets_speak_there(patch, stride, size):
-    grid = tuple(-(-(side - patch) // stride) + 1 for side in size)  # the last one may end outside
-    if size == (14, 19):
-        grid = (2, 3)  # or end before the picture does
+def test_patches_over_pixels_are_those_that_eq_7_lets_speak_there(patch, stride, size, grid):
     pixels = torch.from_numpy(np.random.default_rng(0).random((3, *size)) < 0.05)
     over = patches_over(pixels, patch, stride, grid)
     for row in range(grid[0]):

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal
 
 import faiss as _faiss
@@ -231,7 +230,7 @@ def serialized(index: Index) -> NDArray[np.uint8]:
         length += len(chunk)
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(measure))
-    written = np.zeros(-(-(length + _WORD - 1) // _WORD) * _WORD, np.uint8)
+    written = np.zeros(math.ceil((length + _WORD - 1) / _WORD) * _WORD, np.uint8)
     end = 0
 
     def copy(chunk: bytes) -> None:
@@ -240,8 +239,7 @@ def serialized(index: Index) -> NDArray[np.uint8]:
         end += len(chunk)
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(copy))
-    first = next((address for address, _ in _blocks(deserialized(written))), written.ctypes.data)
-    start = end = (written.ctypes.data - first) % _WORD
+    start = end = -_before_codes(deserialized(written), written) % _WORD
     if start:
         written[:start] = 0
         faiss.write_index(index, faiss.PyCallbackIOWriter(copy))
@@ -261,9 +259,14 @@ def deserialized(written: NDArray[np.uint8]) -> Index:
 def _words_of(written: NDArray[np.uint8], index: Index) -> NDArray[Any]:
     """The bytes as the largest words that each code is a whole number of."""
     word = math.gcd(index.code_size, _WORD)
-    if written.ctypes.data % word or any(address % word for address, _ in islice(_blocks(index), 1)):
+    if written.ctypes.data % word or _before_codes(index, written) % word:
         raise ValueError("codes do not lie at whole words")
     return written[: len(written) // word * word].view(_WORDS[word])
+
+
+def _before_codes(index: Index, written: NDArray[np.uint8]) -> int:
+    """How many of the bytes that the index looks at lie before the first code; 0: there is none."""
+    return next((address - written.ctypes.data for address, _ in _blocks(index)), 0)
 
 
 def _blocks(index: Index) -> Iterator[tuple[int, NDArray[np.int64]]]:

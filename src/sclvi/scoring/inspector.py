@@ -134,7 +134,7 @@ class Inspector:
         if memory.taught is None and memory.flagged is None:
             return found, scores
         rows = memory.placed(found.codes.view(*found.grid, -1), found.stride)
-        good = found.neighbours.distances[:, 0].clone()
+        good = found.learned.clone()
         if memory.taught is not None and (unusual := scores > memory.taught.above).any():
             near = memory.search_with(memory.taught.exemplars, rows[unusual], _of(found.neighbours, unusual))
             again = replace(found, codes=found.codes[unusual], neighbours=near)
