@@ -2,18 +2,18 @@
 
     python -m benchmarks.search --data ../shared/data --categories bottle pill
 
-One encoder is trained for each category with the default settings. Its memory is then searched in every way below, on
-the same test pictures, evenly taken from each kind of defect where there are more than `--pictures`. Random samples and
-coresets measure anew what maps usually show; the ways that search the whole memory take that of the default.
+One model is trained for each category with the default settings (kept in `--models`). Its memory is then searched in
+every way below, on the same test pictures, evenly taken from each kind of defect where there are more than
+`--pictures`. Random samples and coresets measure anew what maps usually show, for which the category is learned once
+more; the ways that search the whole memory take that of the model.
 `search_ms` is the least of three runs, for each of 4 pictures searched together. Rows go to
 benchmarks/results/search.csv, and their plot beside it.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.accuracy import FIGURES
-from benchmarks.tables import RESULTS
+from benchmarks.trained import parser_for, timed, trained_once
 from sclvi.data.layouts import Item
 from sclvi.data.spread import spread
 from sclvi.encoders.compute import encode
@@ -37,7 +37,9 @@ from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
 from sclvi.learn import build_model, learn_good
 from sclvi.lesson import Lesson
 from sclvi.memory.bank import MemoryBank, Neighbours, deserialized, serialized
+from sclvi.memory.scale import ScaleMemory
 from sclvi.model import Model
+from sclvi.model_file import load
 from sclvi.scoring.inspector import Inspector
 from sclvi.settings import Settings
 
@@ -196,21 +198,20 @@ def least_milliseconds(inspector: Inspector, images: Tensor) -> float:
     return 1e3 * min(seconds) / len(images)
 
 
-def measure(category: Path, seed: int, most: int, only: Sequence[str]) -> Iterator[dict[str, Any]]:
+def measure(
+    category: Path, settings: Settings, models: Path, most: int, only: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """A row for each way, or for those whose names start with one of `only`."""
-    settings = Settings(seed=seed)
-    lesson = learn_good(category, settings)
-    default = build_model(lesson, settings, time.perf_counter())
+    default = load(trained_once(category, settings, models))
+    learned = cache(partial(learn_good, category, settings))
     items = _some(labelled_items(category)[1], most)
     shown = [default.read(number, item.path).aligned for number, item in enumerate(items[-_TIMED:])]
     images = default.light(torch.stack(shown))
-    for way in (one for one in ways(seed) if one.name.startswith(tuple(only))):
-        started = time.perf_counter()
-        memories = tuple(replace(memory, bank=way.make(memory.bank)) for memory in lesson.memories)
-        built = time.perf_counter() - started
+    for way in (one for one in ways(settings.seed) if one.name.startswith(tuple(only))):
+        memories, seconds = timed(partial(_kept_so, default, way))
         model = replace(default, inspector=replace(default.inspector, memories=memories))
         if way.share < 1:
-            model = _known_anew(lesson, model)
+            model = _known_anew(learned(), model)
         figures = judge(model, items)
         yield {
             "category": category.name,
@@ -219,14 +220,18 @@ def measure(category: Path, seed: int, most: int, only: Sequence[str]) -> Iterat
             **{name: rounded(figures[name], 5) for name in FIGURES},
             "memory_mib": rounded(sum(_mebibytes(memory.bank) for memory in memories), 1),
             "search_ms": rounded(least_milliseconds(model.inspector, images), 2),
-            "build_seconds": rounded(built, 1),
-            "seed": seed,
+            "build_seconds": rounded(seconds, 1),
+            "seed": settings.seed,
             "test_images": len(items),
             "height": model.size[0],
             "width": model.size[1],
             "settings": settings.fingerprint(),
             **provenance(),
         }
+
+
+def _kept_so(model: Model, way: Way) -> tuple[ScaleMemory, ...]:
+    return tuple(replace(memory, bank=way.make(memory.bank)) for memory in model.inspector.memories)
 
 
 def _known_anew(lesson: Lesson, model: Model) -> Model:
@@ -276,16 +281,14 @@ def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = parser_for(__doc__, "search.csv")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=80, help="that are tested on, at most")
     parser.add_argument("--only", nargs="+", default=[""], help="ways to search whose names start like one of these")
-    parser.add_argument("--out", type=Path, default=RESULTS / "search.csv")
     arguments = parser.parse_args()
+    settings = Settings(seed=arguments.seed, short_side=arguments.short_side)
     for category in find_categories(arguments.data, arguments.categories):
-        for row in measure(category, arguments.seed, arguments.pictures, arguments.only):
+        for row in measure(category, settings, arguments.models, arguments.pictures, arguments.only):
             print(row["category"], row["search"], row["image_auroc"], row["pixel_auroc"], row["search_ms"], flush=True)
             append_rows(arguments.out, [row])
     plot(read_rows(arguments.out), arguments.out.with_suffix(".png"))

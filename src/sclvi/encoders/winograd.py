@@ -41,7 +41,7 @@ def transform_kernels(kernels: Tensor) -> Tensor:
 
 
 def winograd(images: Tensor, transformed: Tensor, bias: Tensor) -> Tensor:
-    """Valid convolution with stride 1.
+    """Valid convolution with stride 1; images go one by one, as the tiles of several do not fit into a cache.
 
     Args:
         images: B x I x H x W float32 on the CPU, H, W >= 3; fastest in `channels_last`.
@@ -51,16 +51,22 @@ def winograd(images: Tensor, transformed: Tensor, bias: Tensor) -> Tensor:
     Returns:
         B x O x (H - 2) x (W - 2) float32, in `channels_last`.
     """
-    batch, inputs, height, width = images.shape
+    one_by_one = images.permute(0, 2, 3, 1).split(1)
+    return torch.cat([_of_one(one, transformed, bias) for one in one_by_one]).permute(0, 3, 1, 2)
+
+
+def _of_one(image: Tensor, transformed: Tensor, bias: Tensor) -> Tensor:
+    """1 x H x W x I -> 1 x (H - 2) x (W - 2) x O."""
+    _, height, width, inputs = image.shape
     rows, columns = (-(-(side - 2) // _TILE) for side in (height, width))
     bottom, right = (_TILE * tiles + 2 - side for tiles, side in ((rows, height), (columns, width)))
-    padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, 0, right, 0, bottom))
-    tiles = padded.unfold(1, _SEEN, _TILE).unfold(2, _SEEN, _TILE)  # B x rows x columns x I x 6 x 6
+    padded = F.pad(image, (0, 0, 0, right, 0, bottom))
+    tiles = padded.unfold(1, _SEEN, _TILE).unfold(2, _SEEN, _TILE)  # 1 x rows x columns x I x 6 x 6
     seen = tiles.permute(4, 5, 0, 1, 2, 3).reshape(_SEEN**2, -1)
     products = torch.bmm((_INPUT_BOTH @ seen).view(_SEEN**2, -1, inputs), transformed)
-    drawn = (_OUTPUT_BOTH @ products.view(_SEEN**2, -1)).view(_TILE, _TILE, batch, rows, columns, -1)
-    whole = drawn.permute(2, 3, 0, 4, 1, 5).reshape(batch, _TILE * rows, _TILE * columns, -1)
-    return whole[:, : height - 2, : width - 2].add_(bias).permute(0, 3, 1, 2)
+    drawn = (_OUTPUT_BOTH @ products.view(_SEEN**2, -1)).view(_TILE, _TILE, rows, columns, -1)
+    whole = drawn.permute(2, 0, 3, 1, 4).reshape(1, _TILE * rows, _TILE * columns, -1)
+    return whole[:, : height - 2, : width - 2].add_(bias)
 
 
 class WinogradConvolution(nn.Conv2d):
