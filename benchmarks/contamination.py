@@ -7,8 +7,9 @@ Defective test pictures are put among the good ones until they are 2, 5, 10 and 
 takes from a clean folder. They are left out of the test pictures. Each set is learned from without and with the audit,
 a row for each in benchmarks/results/contamination.csv, with the shares of defective and of good test pictures that the
 threshold rejects: bad pictures among those that set it raise it. Precision and recall are of the pictures that the
-audit drops; a seed draws which defects are moved, smaller shares within larger ones. With --audit-only nothing is
-learned: what the audit flags, check by check, and would drop goes to audit.csv.
+audit drops; suspects are what the trained model then names, by the scores of up to 200 of the pictures, and
+bad_suspects how many of these are defective. A seed draws which defects are moved, smaller shares within larger ones.
+With --audit-only nothing is learned: what the audit flags, check by check, and would drop goes to audit.csv.
 """
 
 import argparse
@@ -81,6 +82,7 @@ def measure(category: Path, share: float, audit: Literal["off", "drop"], setting
         [inspection.anomaly_map for inspection in inspections],
     )
     dropped = frozenset(model.metadata["audit"]["misleading"]) if audit == "drop" else None
+    suspects = frozenset(model.metadata["suspects"])
     return {
         "category": category.name,
         "contamination_share": share,
@@ -91,6 +93,8 @@ def measure(category: Path, share: float, audit: Literal["off", "drop"], setting
         "rejected_rate": rounded(_rejected(inspections, pictures.test, defective=False), 4),
         **_found(pictures, dropped),
         "dropped": None if dropped is None else len(dropped),
+        "suspects": len(suspects),
+        "bad_suspects": len(suspects & pictures.bad),
         "train_images": len(pictures.train),
         "bad_images": len(pictures.bad),
         "train_seconds": model.metadata["train_seconds"],

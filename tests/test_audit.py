@@ -16,9 +16,10 @@ from scipy import stats
 
 import sclvi as package
 from benchmarks.contamination import contaminate, measure, measure_audit
-from sclvi.audit.audit import audit
+from sclvi.audit.audit import Audit, audit
 from sclvi.audit.duplicates import first_copies
 from sclvi.audit.robust import FALSE_SHARE, deviation_of, deviations, outlier_limit
+from sclvi.audit.second_look import standing_out
 from sclvi.audit.vouchers import nth_picture_distance
 from sclvi.data.good import read_good
 from sclvi.errors import SclviError
@@ -183,6 +184,43 @@ def test_training_leaves_out_what_the_audit_flags_and_the_model_knows(good, acti
         assert left_out == set(kept["misleading"])
 
 
+@pytest.mark.parametrize("regions", [1, 2])
+def test_scores_that_stand_out_are_found_and_no_others(regions):
+    quantiles = stats.norm.ppf((np.arange(40) + 0.5) / 40)  # as normal as forty values can be
+    scores = np.exp(np.stack([number + 0.3 * quantiles for number in range(regions)], axis=1))
+    assert standing_out(torch.from_numpy(scores)) == []
+    scores[[3, 17], -1] = np.exp(regions - 1 + np.array([2.5, 4.0]))  # eight deviations and more, in one region
+    assert standing_out(torch.from_numpy(scores)) == [3, 17]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=30))
+def test_most_pictures_never_stand_out(scores):
+    assert len(standing_out(torch.tensor(scores).double()[:, None])) <= len(scores) / 2
+
+
+def test_training_names_a_defective_picture_and_can_leave_it_out_of_the_threshold(good):
+    parts = [*good, defective_part(50)]
+    plain, dropping = (
+        package.train(parts, SETTINGS.model_copy(update={"audit": action, "false_reject_rate": 0.04}))
+        for action in ("off", "drop")
+    )
+    clean = package.train(good, SETTINGS.model_copy(update={"false_reject_rate": 0.04}))
+    suspects = plain.metadata["suspects"]
+    assert list(suspects) == [f"array {COUNT}"]
+    assert suspects[f"array {COUNT}"] == pytest.approx(max(plain.calibration.scores))
+    assert plain.threshold > 2 * clean.threshold
+    assert dropping.threshold == pytest.approx(clean.threshold)  # the audit had found it before
+    assert clean.metadata["suspects"] == {} == dropping.metadata["suspects"]
+
+
+def test_what_the_audit_missed_does_not_set_the_threshold(good, monkeypatch):
+    monkeypatch.setattr(Audit, "kept", lambda self: list(range(len(self.pictures))))
+    model = package.train([*good, defective_part(50)], SETTINGS.model_copy(update={"audit": "drop"}))
+    assert list(model.metadata["suspects"]) == [f"array {COUNT}"]
+    assert len(model.calibration.scores) == COUNT < len(model.pictures)
+    assert max(model.calibration.scores) < 0.5 * model.metadata["suspects"][f"array {COUNT}"]
+
+
 def test_some_pictures_are_those_that_would_be_read_alone():
     parts = [good_part(number) for number in range(4)]
     some = read_good(parts, None, SIDE, False, silent, None).only([1, 3])
@@ -228,6 +266,15 @@ def test_train_names_what_it_leaves_out(sclvi, folder, tmp_path):
     assert code == 0
     assert f"left out: {folder / '024.png'} (unlike the others" in out
     assert f"left out: {folder / '025.png'} (copy of {folder / '003.png'})" in out.splitlines()
+
+
+def test_train_names_suspects_and_says_what_to_do(sclvi, folder, tmp_path):
+    out = sclvi("train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1)[1]
+    named = [line for line in out.splitlines() if line.startswith("suspect: ")]
+    assert len(named) == 1 and f"{folder / '024.png'} (scores " in named[0]
+    assert "raises the threshold" in out
+    quiet = sclvi("train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1, "--quiet")[1]
+    assert quiet == ""
 
 
 def test_audit_errors_are_one_line(sclvi, folder, tmp_path):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -181,6 +182,7 @@ def train(
     if not quiet:
         if audit is not AuditChoice.OFF:
             _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
+        _say_suspects(model, dropped=audit is AuditChoice.DROP)
         threshold = model.calibration.threshold
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
@@ -626,6 +628,20 @@ def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
     for name, reasons in audit["flagged"].items():
         what = "left out" if dropped and name in audit["misleading"] else "suspect"
         output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
+
+
+def _say_suspects(model: "Model", dropped: bool) -> None:
+    """A line for each good picture that the model finds unlike the others, and what can be done."""
+    suspects = model.metadata["suspects"]
+    what = "left out of the threshold" if dropped else "suspect"
+    for name, score in sorted(suspects.items(), key=lambda one: -one[1]):
+        usual = median(model.calibration.scores)
+        output.print(f"{what}: {name} (scores {score:.3f}, a usual good picture {usual:.3f})", markup=False)
+    if suspects and not dropped:
+        output.print(
+            "look at them: a defective picture among the good ones raises the threshold; take it out, "
+            "or train with --audit drop"
+        )
 
 
 def _promise(threshold: "Threshold") -> str:

@@ -115,7 +115,7 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
     surface = moments.surface() if moments is not None else None
     detector = lesson.detector if settings.synthetic_steps else None
     inspector = Inspector(lesson.encoder, lesson.memories, surface, settings, detector)
-    calibration = self_calibrate(inspector, moments, lesson, progress)
+    calibration, suspects = self_calibrate(inspector, moments, lesson, progress)
     seconds = time.perf_counter() - started
     model = Model(
         inspector=inspector,
@@ -127,7 +127,7 @@ def build_model(lesson: Lesson, settings: Settings, started: float, progress: Pr
         calibration=calibration,
         pictures=lesson.data.pictures,
         fingerprint="",
-        metadata=_metadata(lesson, settings, seconds),
+        metadata={**_metadata(lesson, settings, seconds), "suspects": suspects},
     )
     return replace(model, fingerprint=fingerprint_of(model))
 

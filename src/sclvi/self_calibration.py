@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sclvi.audit.second_look import standing_out
 from sclvi.data.regions import Regions
 from sclvi.data.spread import spread
 from sclvi.decision.familiar import as_if_new
@@ -33,13 +34,17 @@ _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 _Decided = tuple[list[Tensor], tuple[slice, slice]]
 
 
+Suspects = dict[str, float]  # scores of good pictures that may be defective, by name
+
+
 def self_calibrate(
     inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
-) -> Calibration:
+) -> tuple[Calibration, Suspects]:
     """Measure what each map usually shows, then score good pictures as if they were new and set the thresholds.
 
     A picture's own maps do not count in what is usual for it: it would be scored in units of its own, new pictures
-    not, and the threshold would reject more than it promises.
+    not, and the threshold would reject more than it promises. Pictures whose score stands out are named, and do not
+    count for the threshold where the settings want misleading pictures dropped.
     """
     strangers = _Strangers(inspector, moments, lesson)
     shown = _see_usual(strangers, progress)
@@ -64,12 +69,18 @@ def self_calibrate(
     _refuse_unseen(scores, regions)
     if inspector.detector is not None and inspector.settings.set_aside == 0:
         scores = as_if_new(scores)
+    suspects = standing_out(scores)
+    counted = scores
+    if inspector.settings.audit == "drop":
+        counted = scores[[number for number in range(len(scores)) if number not in suspects]]
     rates = regions.rates(inspector.settings.false_reject_rate)
-    calibration = Calibration.by_scores(shown.usual(), scores, rates, math.inf)
+    calibration = Calibration.by_scores(shown.usual(), counted, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
-    return replace(calibration, outline=min(outline, calibration.outline))
+    names = [data.pictures[held[number]].name for number in suspects]
+    highest = (scores[suspects] * gains).amax(1).tolist()
+    return replace(calibration, outline=min(outline, calibration.outline)), dict(zip(names, highest, strict=True))
 
 
 def _refuse_unseen(scores: Tensor, regions: Regions) -> None:
