@@ -48,6 +48,14 @@ def test_few_pictures_say_what_they_can_promise(model):
     assert threshold.promised_rate == pytest.approx(1 / 3)
 
 
+def test_a_defective_picture_among_the_good_ones_is_named(model):
+    parts = [*(good_part(number) for number in range(50, 62)), defective_part(63)]
+    calibrated = sclvi.calibrate(model, parts)
+    assert list(calibrated.metadata["suspects"]) == ["array 12"]
+    assert calibrated.metadata["suspects"]["array 12"] == pytest.approx(calibrated.threshold)  # it has set it
+    assert sclvi.calibrate(model, parts[:-1]).metadata["suspects"] == {}
+
+
 def test_p_values_follow_the_calibration(model):
     calibrated = sclvi.calibrate(model, [good_part(number) for number in range(50, 59)])
     good, bad = calibrated.inspect([good_part(70), defective_part(71)])

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sclvi.audit.second_look import suspects_among
 from sclvi.data.good import good_sources
 from sclvi.data.sources import Source, source_name
 from sclvi.errors import OnSkip, SclviError
@@ -28,7 +29,8 @@ def calibrate(
 ) -> Model:
     """The same model with its threshold set on other good pictures, those that set it before forgotten.
 
-    What is learned stays as it is, and so do raw scores; threshold, p-values and fingerprint change.
+    What is learned stays as it is, and so do raw scores; threshold, p-values and fingerprint change. Pictures whose
+    scores stand out among the others are named in the metadata (`suspects`).
 
     Args:
         model: as trained.
@@ -53,22 +55,27 @@ def calibrate(
                 f"{name}: the model was trained on it or taught it; a threshold needs good pictures it has not seen"
             )
     inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
-    scores = [_raw_scores(model, inspection.anomaly_map) for inspection in inspecting]
-    if not scores:
+    seen = [(inspection.image, _raw_scores(model, inspection.anomaly_map)) for inspection in inspecting]
+    if not seen:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
+    scores = torch.stack([raw for _, raw in seen])
     calibration = Calibration.by_scores(
         model.calibration.usual,
-        torch.stack(scores),
+        scores,
         model.regions.rates(false_reject_rate),
         model.calibration.outline,
     )
     calibrated = replace(model, calibration=calibration)
     uncorrected = fingerprint_of(calibrated)
+    changed = {
+        "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "suspects": suspects_among([name for name, _ in seen], scores, calibration.gains),
+    }
     return replace(
         calibrated,
         fingerprint=corrected_fingerprint(uncorrected, model.inspector),
         uncorrected=uncorrected if model.corrections else None,
-        metadata={**model.metadata, "calibrated": datetime.now(UTC).isoformat(timespec="seconds")},
+        metadata={**model.metadata, **changed},
     )
 
 

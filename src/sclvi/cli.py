@@ -182,7 +182,10 @@ def train(
     if not quiet:
         if audit is not AuditChoice.OFF:
             _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
-        _say_suspects(model, dropped=audit is AuditChoice.DROP)
+        if audit is AuditChoice.DROP:
+            _say_suspects(model, "left out of the threshold")
+        else:
+            _say_suspects(model, "suspect", "take it out, or train with --audit drop")
         threshold = model.calibration.threshold
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
@@ -232,6 +235,7 @@ def calibrate_model(
         calibrated = calibrate(loaded, good, false_reject_rate, progress, skipped)
     save(calibrated, out)
     if not quiet:
+        _say_suspects(calibrated, "suspect", "take it out and calibrate again")
         before, threshold = loaded.threshold, calibrated.calibration.threshold
         output.print(
             f"{out}: threshold {threshold.value:.3f}, was {before:.3f}; set on {threshold.pictures} good pictures: "
@@ -630,18 +634,14 @@ def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
         output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
 
 
-def _say_suspects(model: "Model", dropped: bool) -> None:
-    """A line for each good picture that the model finds unlike the others, and what can be done."""
+def _say_suspects(model: "Model", what: str, advice: str | None = None) -> None:
+    """A line for each good picture whose score stands out, and what to do about them."""
     suspects = model.metadata["suspects"]
-    what = "left out of the threshold" if dropped else "suspect"
+    usual = median(model.calibration.scores)
     for name, score in sorted(suspects.items(), key=lambda one: -one[1]):
-        usual = median(model.calibration.scores)
         output.print(f"{what}: {name} (scores {score:.3f}, a usual good picture {usual:.3f})", markup=False)
-    if suspects and not dropped:
-        output.print(
-            "look at them: a defective picture among the good ones raises the threshold; take it out, "
-            "or train with --audit drop"
-        )
+    if suspects and advice is not None:
+        output.print(f"look at them: a defective picture among the good ones raises the threshold; {advice}")
 
 
 def _promise(threshold: "Threshold") -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sclvi.audit.second_look import standing_out
+from sclvi.audit.second_look import Suspects, standing_out, suspects_among
 from sclvi.data.regions import Regions
 from sclvi.data.spread import spread
 from sclvi.decision.familiar import as_if_new
@@ -32,9 +32,6 @@ _OUTLINE_PIXELS = 2**25  # that this is taken over, evenly spread
 
 # 1 x h x w for each kind of map of an image, and the rows and columns that this image decides about
 _Decided = tuple[list[Tensor], tuple[slice, slice]]
-
-
-Suspects = dict[str, float]  # scores of good pictures that may be defective, by name
 
 
 def self_calibrate(
@@ -69,18 +66,16 @@ def self_calibrate(
     _refuse_unseen(scores, regions)
     if inspector.detector is not None and inspector.settings.set_aside == 0:
         scores = as_if_new(scores)
-    suspects = standing_out(scores)
     counted = scores
     if inspector.settings.audit == "drop":
-        counted = scores[[number for number in range(len(scores)) if number not in suspects]]
+        counted = scores[np.setdiff1d(np.arange(len(scores)), standing_out(scores))]
     rates = regions.rates(inspector.settings.false_reject_rate)
     calibration = Calibration.by_scores(shown.usual(), counted, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
-    names = [data.pictures[held[number]].name for number in suspects]
-    highest = (scores[suspects] * gains).amax(1).tolist()
-    return replace(calibration, outline=min(outline, calibration.outline)), dict(zip(names, highest, strict=True))
+    suspects = suspects_among([data.pictures[picture].name for picture in held], scores, calibration.gains)
+    return replace(calibration, outline=min(outline, calibration.outline)), suspects
 
 
 def _refuse_unseen(scores: Tensor, regions: Regions) -> None:

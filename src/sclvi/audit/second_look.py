@@ -4,13 +4,30 @@ The audit looks before anything is learned. A trained model sees more, and each 
 were new anyway. A defective one among them scores as defects do, and raises the threshold for all that come after.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from sclvi.audit.robust import deviations, outlier_limit
 
 _FAINTEST = 1e-6  # stands in for a score of 0, whose logarithm is wanted
 _LEAST_SPREAD = 0.05  # of logarithms of scores
+
+Suspects = dict[str, float]  # scores of good pictures that may be defective, by name
+
+
+def suspects_among(names: Sequence[str], scores: Tensor, gains: Sequence[float]) -> Suspects:
+    """The pictures that stand out, with their scores in the unit of the threshold.
+
+    Args:
+        names: of N pictures.
+        scores: as of `standing_out`.
+        gains: K, see `Calibration.gains`.
+    """
+    highest = (scores * torch.tensor(gains, dtype=torch.float64)).amax(1).tolist()
+    return {names[number]: highest[number] for number in standing_out(scores)}
 
 
 def standing_out(scores: Tensor) -> list[int]:
