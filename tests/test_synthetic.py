@@ -3,7 +3,6 @@
 import math
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import accumulate
 
 import cv2
 import numpy as np
@@ -265,18 +264,6 @@ def test_folding_changes_nothing_and_every_size_fits(size):
     expected = network.eval()(images)
     assert expected.shape == (2, 1, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     torch.testing.assert_close(network.folded()(images), expected, atol=1e-4, rtol=1e-3)
-
-
-def test_the_finer_level_sees_the_coarser_one_enlarged_and_beside_it():
-    torch.manual_seed(0)
-    network = SegmentationNetwork(2).eval()
-    pictures = torch.randn(2, 2, 64, 96)
-    levels = list(accumulate(network.down, lambda fine, down: down(fine), initial=pictures))[1:]
-    wide = levels.pop()
-    for up in network.up:
-        enlarged = wide.repeat_interleave(2, 2).repeat_interleave(2, 3)
-        wide = up.norm(up.convolution(torch.cat([enlarged, levels.pop()], 1))).relu()
-    torch.testing.assert_close(network(pictures), network.head(wide))
 
 
 def test_the_same_seed_learns_the_same_network():

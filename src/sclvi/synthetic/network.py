@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 _WIDTH = 16  # channels at half resolution
 _GROWTH = (1, 2, 4, 6, 6)  # channels of each level, in widths; each level has half the resolution of that before
-# A row of a 3 x 3 kernel over pixels that were doubled, as one of a transposed convolution over these before, stride 2
-_SPREADING = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], dtype=torch.float32)
 
 
 class _Block(nn.Module):
@@ -30,26 +28,6 @@ class _Block(nn.Module):
             self.norm = nn.Identity()
 
 
-class _Up(_Block):
-    """A block over the finer level and the coarser one, each pixel of which is made four.
-
-    Under a kernel four of nine such pixels are equal to others. Their weights are added up beforehand, which leaves
-    four ninths of the multiplications, and nothing enlarged or joined is ever written down.
-    """
-
-    def __init__(self, coarser: int, finer: int) -> None:
-        super().__init__(coarser + finer, finer)
-        self.register_buffer("spreading", torch.kron(_SPREADING, _SPREADING), persistent=False)
-
-    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:  # type: ignore[override]  # of two levels
-        outputs, inputs = self.convolution.out_channels, coarse.shape[1]
-        of_coarse, of_fine = self.convolution.weight.split((inputs, fine.shape[1]), dim=1)
-        spread = (of_coarse.flatten(2) @ cast(Tensor, self.spreading)).view(outputs, inputs, 4, 4).transpose(0, 1)
-        widened = F.conv_transpose2d(coarse, spread, stride=2, padding=1)[:, :, : fine.shape[2], : fine.shape[3]]
-        beside = F.conv2d(fine, of_fine, self.convolution.bias, padding=1)
-        return F.relu(self.norm(beside + widened), inplace=True)
-
-
 class SegmentationNetwork(nn.Module):
     """Pictures B x C x H x W, prepared by `Light` -> logits B x 1 x H / 2 x W / 2 (rounded up)."""
 
@@ -61,7 +39,9 @@ class SegmentationNetwork(nn.Module):
             nn.Sequential(_Block(before, after, 3 if level else 5, 2), _Block(after, after))
             for level, (before, after) in enumerate(zip(inputs, widths, strict=True))
         )
-        self.up = nn.ModuleList(_Up(below, here) for below, here in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.up = nn.ModuleList(
+            _Block(below + here, here) for below, here in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -71,7 +51,8 @@ class SegmentationNetwork(nn.Module):
             levels.append(images)
         wide = levels.pop()
         for up in self.up:
-            wide = up(wide, levels.pop())
+            fine = levels.pop()
+            wide = up(torch.cat([F.interpolate(wide, size=fine.shape[2:]), fine], 1))
         return cast(Tensor, self.head(wide))
 
     def folded(self) -> "SegmentationNetwork":
