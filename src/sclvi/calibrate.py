@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sclvi.audit.second_look import suspects_among
+from sclvi.audit.second_look import standing_out
 from sclvi.data.good import good_sources
 from sclvi.data.sources import Source, source_name
 from sclvi.errors import OnSkip, SclviError
@@ -67,9 +67,10 @@ def calibrate(
     )
     calibrated = replace(model, calibration=calibration)
     uncorrected = fingerprint_of(calibrated)
+    in_unit = calibration.picture_scores(scores).tolist()
     changed = {
         "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
-        "suspects": suspects_among([name for name, _ in seen], scores, calibration.gains),
+        "suspects": {seen[number][0]: in_unit[number] for number in standing_out(scores)},
     }
     return replace(
         calibrated,

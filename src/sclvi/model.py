@@ -66,8 +66,11 @@ class Calibration:
         regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
         threshold = together(regions)
         unscored = cls(usual, threshold, min(outline, threshold.value), (), regions)
-        gained = scores * torch.tensor(unscored.gains, dtype=torch.float64)
-        return replace(unscored, scores=tuple(gained.amax(1).float().tolist()))
+        return replace(unscored, scores=tuple(unscored.picture_scores(scores).float().tolist()))
+
+    def picture_scores(self, scores: Tensor) -> Tensor:
+        """Raw scores of N pictures in K regions of interest, N x K -> N float64 in the unit of `threshold`."""
+        return (scores * torch.tensor(self.gains, dtype=torch.float64)).amax(1)
 
     @property
     def gains(self) -> tuple[float, ...]:

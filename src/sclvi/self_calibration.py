@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sclvi.audit.second_look import Suspects, standing_out, suspects_among
+from sclvi.audit.second_look import standing_out
 from sclvi.data.regions import Regions
 from sclvi.data.spread import spread
 from sclvi.decision.familiar import as_if_new
@@ -36,12 +36,12 @@ _Decided = tuple[list[Tensor], tuple[slice, slice]]
 
 def self_calibrate(
     inspector: Inspector, moments: SurfaceMoments | None, lesson: Lesson, progress: Progress
-) -> tuple[Calibration, Suspects]:
+) -> tuple[Calibration, dict[str, float]]:
     """Measure what each map usually shows, then score good pictures as if they were new and set the thresholds.
 
     A picture's own maps do not count in what is usual for it: it would be scored in units of its own, new pictures
-    not, and the threshold would reject more than it promises. Pictures whose score stands out are named, and do not
-    count for the threshold where the settings want misleading pictures dropped.
+    not, and the threshold would reject more than it promises. Pictures whose score stands out are returned, by name
+    with that score, and do not count for the threshold where the settings want misleading pictures dropped.
     """
     strangers = _Strangers(inspector, moments, lesson)
     shown = _see_usual(strangers, progress)
@@ -66,15 +66,16 @@ def self_calibrate(
     _refuse_unseen(scores, regions)
     if inspector.detector is not None and inspector.settings.set_aside == 0:
         scores = as_if_new(scores)
-    counted = scores
-    if inspector.settings.audit == "drop":
-        counted = scores[np.setdiff1d(np.arange(len(scores)), standing_out(scores))]
+    outstanding = standing_out(scores)
+    dropped = outstanding if inspector.settings.audit == "drop" else []
+    counted = scores[np.setdiff1d(np.arange(len(scores)), dropped)]
     rates = regions.rates(inspector.settings.false_reject_rate)
     calibration = Calibration.by_scores(shown.usual(), counted, rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
-    suspects = suspects_among([data.pictures[picture].name for picture in held], scores, calibration.gains)
+    in_unit = calibration.picture_scores(scores).tolist()
+    suspects = {data.pictures[held[number]].name: in_unit[number] for number in outstanding}
     return replace(calibration, outline=min(outline, calibration.outline)), suspects
 
 

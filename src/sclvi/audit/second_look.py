@@ -4,10 +4,7 @@ The audit looks before anything is learned. A trained model sees more, and each 
 were new anyway. A defective one among them scores as defects do, and raises the threshold for all that come after.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 from torch import Tensor
 
 from sclvi.audit.robust import deviations, outlier_limit
@@ -15,26 +12,12 @@ from sclvi.audit.robust import deviations, outlier_limit
 _FAINTEST = 1e-6  # stands in for a score of 0, whose logarithm is wanted
 _LEAST_SPREAD = 0.05  # of logarithms of scores
 
-Suspects = dict[str, float]  # scores of good pictures that may be defective, by name
-
-
-def suspects_among(names: Sequence[str], scores: Tensor, gains: Sequence[float]) -> Suspects:
-    """The pictures that stand out, with their scores in the unit of the threshold.
-
-    Args:
-        names: of N pictures.
-        scores: as of `standing_out`.
-        gains: K, see `Calibration.gains`.
-    """
-    highest = (scores * torch.tensor(gains, dtype=torch.float64)).amax(1).tolist()
-    return {names[number]: highest[number] for number in standing_out(scores)}
-
 
 def standing_out(scores: Tensor) -> list[int]:
     """Which good pictures score so high among the others that it is no accident, by the rule of the audit's checks.
 
-    N x K float >= 0, of N >= 1 pictures in K regions of interest -> numbers of pictures, in ascending order; fewer
-    than half of them.
+    N x K float >= 0, of N >= 1 pictures in K regions of interest -> numbers of pictures, in ascending order; at
+    most half of them.
     """
     logarithms = np.log(scores.double().numpy().clip(_FAINTEST))
     exceeded = deviations(logarithms.T, _LEAST_SPREAD).max(0)
