@@ -97,10 +97,10 @@ def _parts(model: Model, path: Path) -> dict[str, float]:
     """Seconds of what decisions added to the inspection of a picture."""
     upright = prepare(read_picture(path), model.size, model.channels, model.levels)
     loaded = model.read(0, path)
-    aligned, found = model.anomaly_maps(model.light(loaded.aligned[None]))
+    aligned, judged = model.anomaly_maps(model.light(loaded.aligned[None]))
     maps = model.alignment.upright_map(aligned[0], loaded.pose)[None]
     labels, gains, scores = model.regions.labels(model.size), model.calibration.gains, model.calibration.scores
-    nearest = (found.nearest()[0][0], found.nearest()[1][0])
+    nearest = (judged.origins[0], judged.distances[0])
     defective = (maps[0] * (2 * model.threshold / maps.max())).numpy()
     parts: dict[str, Callable[[], object]] = {
         "what drift watches": lambda: measure_appearance(upright),

@@ -186,8 +186,8 @@ def judge(model: Model, items: Sequence[Item]) -> dict[str, float | None]:
 
 
 def least_milliseconds(inspector: Inspector, images: Tensor) -> float:
-    """Of a search, for each of B prepared pictures; the encoder's time is not in it."""
-    strides = tuple(inspector.settings.query_step * memory.stride for memory in inspector.memories)
+    """Of a search of all patches, for each of B prepared pictures; the encoder's time is not in it."""
+    strides = inspector.strides
     encoded = list(zip(inspector.memories, encode(inspector.encoder, images, strides), strides, strict=True))
     seconds = []
     for _ in range(_REPEATS):

@@ -533,6 +533,7 @@ SCORING = {
     "affinity_limit": 15.0,
     "softness": 0.5,
     "query_step": 1,
+    "closer": 0.5,
     "nearness": 0.5,
     "surface": False,
     "raised": False,
@@ -606,6 +607,7 @@ def test_the_paper_preset_is_the_papers():
     assert paper.memory_strides == (4, 16)  # of 32 and of 64 px
     assert paper.query_step == 1  # test pictures at the same strides
     assert paper.softness is None and paper.smoothing == 0  # nothing of the kind in either
+    assert paper.closer == 1  # every one is searched
     assert not paper.surface and not paper.raised
     assert paper.search == "exact"
     # "every training patch": hazelnut, the largest category of MVTec AD, has 391 training pictures
@@ -623,6 +625,7 @@ def test_the_dense_encoder_takes_the_rest_from_the_paper():
         "memory_strides",
         "softness",
         "query_step",
+        "closer",
         "surface",
         "raised",
         "smoothing",

@@ -26,7 +26,13 @@ from sclvi.synthetic import learning
 from sclvi.synthetic.defects import with_defects
 from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
 from sclvi.synthetic.learning import focal_loss, learn_defects, steps_for
-from sclvi.synthetic.network import SegmentationNetwork, halved, halved_side
+from sclvi.synthetic.network import (
+    SegmentationNetwork,
+    convolved_doubled,
+    halved,
+    halved_side,
+    kernels_for_doubled,
+)
 from sclvi.synthetic.symmetry import with_views
 from tests.parts import SIDE, defective_part, good_part
 
@@ -264,6 +270,19 @@ def test_folding_changes_nothing_and_every_size_fits(size):
     expected = network.eval()(images)
     assert expected.shape == (2, 1, math.ceil(size[0] / 2), math.ceil(size[1] / 2))
     torch.testing.assert_close(network.folded()(images), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (6, 4)])
+def test_doubled_pixels_are_convolved_as_if_they_had_been_doubled(size):
+    torch.manual_seed(0)
+    images, kernels = torch.randn(2, 3, *size), torch.randn(4, 3, 3, 3)
+    doubled = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    expected = F.conv2d(doubled, kernels, padding=1)
+    whole = (2 * size[0], 2 * size[1])
+    found = convolved_doubled(images, kernels_for_doubled(kernels), whole)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    less = convolved_doubled(images, kernels_for_doubled(kernels), (whole[0] - 1, whole[1] - 1))
+    assert torch.equal(less, found[:, :, :-1, :-1])
 
 
 def test_the_same_seed_learns_the_same_network():

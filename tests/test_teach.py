@@ -134,9 +134,8 @@ def test_teaching_makes_no_score_worse(model, taught):
 def test_the_nearest_good_patch_is_the_taught_one_and_can_be_shown(taught):
     strict = taught.teach(scarred(55), [SCAR])
     number = strict.inspector.memories[0].grid[0] * strict.inspector.memories[0].grid[1]
-    _, found = strict.anomaly_maps(strict.light(strict.read(0, stained(50)).aligned[None]))
-    origins = found.nearest()[0]
-    assert (origins // number == strict.picture_number(strict.corrections[0])).any()
+    _, judged = strict.anomaly_maps(strict.light(strict.read(0, stained(50)).aligned[None]))
+    assert (judged.origins // number == strict.picture_number(strict.corrections[0])).any()
     # a strong defect next to the stain is explained by whatever is nearest; all that may be named can be drawn
     part = stained(50)
     part[30:50, 88:108:3] = 0

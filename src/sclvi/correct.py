@@ -57,9 +57,9 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     maps = learned.maps(region.prepared, judged)
     shown = model.shown(model.fuse(maps))
     unusual = [
-        _around(scores.view(found.grid)[0] > known.unusual, memory.grid, inspector.settings.query_step)
+        _around(one.scores[0] > known.unusual, memory.grid, inspector.settings.query_step)
         & patches_over(shown, memory.patch, memory.stride, memory.grid)[0].numpy()
-        for memory, (found, scores), known in zip(learned.memories, judged, usual, strict=False)
+        for memory, one, known in zip(learned.memories, judged, usual, strict=False)
     ]
     encoded = _encoded(inspector, region)
     new = _exemplars(inspector, region, encoded, unusual, number)

@@ -19,11 +19,12 @@ from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.inspection import Box, Inspection, NearestGood
 from sclvi.decision.threshold import p_value
 from sclvi.errors import OnSkip, SclviError, about, leave_out
+from sclvi.scoring.closer import nearest_known
 
 if TYPE_CHECKING:
     from sclvi.model import Model
 
-_Nearest = tuple[Tensor, Tensor]  # origin and distance of each patch's nearest item, tiles x h x w each
+_Nearest = tuple[Tensor, Tensor]  # as of `Judged.origins` and `Judged.distances`, tiles x h x w each
 
 
 def inspect_tiles(
@@ -90,10 +91,10 @@ def _score(model: "Model", good: TileNumbers, picture: Picture, plan: list[Tile]
     origins = torch.empty(0)
     distances = torch.empty(0)
     for numbers in torch.arange(len(plan)).split(batch_length(images)):
-        maps, found = model.anomaly_maps(model.light(images[numbers], exposure))
+        maps, judged = model.anomaly_maps(model.light(images[numbers], exposure))
         for number, one in zip(numbers.tolist(), maps, strict=True):
             stitching.put(one.numpy(), plan[number])
-        near = found.nearest()
+        near = (judged.origins, judged.distances)
         if not len(origins):  # all at once: small tensors kept between large ones for a while would tear the heap
             origins, distances = (one.new_empty(len(plan), *one.shape[1:]) for one in near)
         origins[numbers], distances[numbers] = near
@@ -117,16 +118,12 @@ def _nearest_good(
         if tile.rows.start <= row < tile.rows.stop and tile.columns.start <= column < tile.columns.stop
     )
     tile, origins, distances = plan[number], nearest[0][number], nearest[1][number]
-    memory = model.inspector.memories[0]
-    stride = model.inspector.settings.query_step * memory.stride
-    down, across = (
-        min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
-        for place, length in zip((row - tile.top, column - tile.left), origins.shape, strict=True)
-    )
-    origin = int(origins[down, across])
-    if origin < 0:
+    memory, stride = model.inspector.memories[0], model.inspector.strides[0]
+    nearest_patch = nearest_known((row - tile.top, column - tile.left), origins >= 0, memory.patch, stride)
+    if nearest_patch is None:
         return None
-    image, cell = divmod(origin, memory.grid[0] * memory.grid[1])
+    down, across = nearest_patch
+    image, cell = divmod(int(origins[nearest_patch]), memory.grid[0] * memory.grid[1])
     number, good_tile = good.find(image)
     known = model.pictures[number]
     top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))

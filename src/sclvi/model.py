@@ -32,7 +32,8 @@ from sclvi.decision.threshold import Threshold, conformal_threshold, p_value, to
 from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.inspect_tiles import inspect_tiles
 from sclvi.memory.correction import Correction
-from sclvi.scoring.inspector import Found, Inspector
+from sclvi.scoring.closer import nearest_known
+from sclvi.scoring.inspector import Inspector, Judged
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.regions import focus
 from sclvi.side_by_side import side_by_side
@@ -185,20 +186,20 @@ class Model:
                 else:
                     yield outcome
 
-    def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Found]:
-        """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's neighbours.
+    def anomaly_maps(self, images: Tensor) -> tuple[Tensor, Judged]:
+        """Maps of pictures prepared by `light`, B x C x H x W -> B x H x W, and the smallest scale's patches.
 
         What was taught only makes scores less, and is looked up where a picture would show a defect without it.
         """
         if not self.inspector.taught_alone:
             return self._fused(self.inspector, images)
-        maps, found = self._fused(self._as_learned, images)
+        maps, judged = self._fused(self._as_learned, images)
         shown = self.shown(maps).any(2).any(1)
         if not shown.any():
-            return maps, found
-        excused, found = self._fused(self.inspector, images)
+            return maps, judged
+        excused, judged = self._fused(self.inspector, images)
         # beside a line that is fine now another may be the ridge, and show more than it did
-        return torch.where(shown[:, None, None], torch.minimum(excused, maps), maps), found
+        return torch.where(shown[:, None, None], torch.minimum(excused, maps), maps), judged
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
         """See `fuse_maps`; each of what `Inspector.score` gave, B x H x W -> B x H x W."""
@@ -215,9 +216,9 @@ class Model:
     def _as_learned(self) -> Inspector:
         return self.inspector.as_learned()
 
-    def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Found]:
-        maps, found = inspector.score(images)
-        return self.fuse(maps), found
+    def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Judged]:
+        maps, judged = inspector.score(images)
+        return self.fuse(maps), judged
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         with ThreadPoolExecutor(_READERS) as pool:
@@ -255,17 +256,16 @@ class Model:
         if not batch:
             return
         started = time.perf_counter()
-        aligned, found = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
+        aligned, judged = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
         upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]
         maps = focus(torch.stack(upright), self.regions.labels(self.size), self.calibration.gains)
-        nearest = found.nearest()
         scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
         for index, loaded in enumerate(batch):
             anomaly_map = maps[index].numpy()
             regions = self._find_defects(anomaly_map)
             defects = tuple(
-                self._describe(region, (nearest[0][index], nearest[1][index]), loaded) for region in regions
+                self._describe(region, (judged.origins[index], judged.distances[index]), loaded) for region in regions
             )
             yield (
                 Inspection(
@@ -306,17 +306,13 @@ class Model:
         self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "LoadedPicture"
     ) -> NearestGood | None:
         """The good patch nearest to that around a place of the map; origins and distances are h x w, of one picture."""
-        memory = self.inspector.memories[0]
-        stride = self.inspector.settings.query_step * memory.stride
+        memory, stride = self.inspector.memories[0], self.inspector.strides[0]
         at = self.alignment.aligned_place(peak_at, loaded.pose)
-        row, column = (
-            min(max(round((place - memory.patch / 2) / stride), 0), length - 1)
-            for place, length in zip(at, origins.shape, strict=True)
-        )
-        origin = int(origins[row, column])
-        if origin < 0:
+        nearest = nearest_known(at, origins >= 0, memory.patch, stride)
+        if nearest is None:
             return None
-        number, cell = divmod(origin, memory.grid[0] * memory.grid[1])
+        row, column = nearest
+        number, cell = divmod(int(origins[nearest]), memory.grid[0] * memory.grid[1])
         top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
         good = self._picture(number)
         shift = np.array([[1, 0, left - stride * column], [0, 1, top - stride * row]])

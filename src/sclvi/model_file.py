@@ -38,7 +38,7 @@ from sclvi.synthetic.detector import Detector, looks_of
 from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 12
+FORMAT_VERSION = 13
 _MIRRORED = np.array([2, 3])  # axes, see `View`
 
 

@@ -15,13 +15,14 @@ from sclvi.scoring.affinity import LAMBDA, Fusion
 _SCORING_FIELDS = frozenset(
     (
         *("memory_strides", "memory_mib", "search", "fusion", "eta", "affinity_limit", "softness", "query_step"),
-        *("nearness", "surface", "raised", "synthetic_steps", "smoothing"),
+        *("closer", "nearness", "surface", "raised", "synthetic_steps", "smoothing"),
     )
 )
 # Settings that came later, at the value that is as before: rows measured then keep their fingerprint.
 _OFF: Mapping[str, Any] = {
     "align": False,
     "audit": "off",
+    "closer": 1.0,
     "crop": None,
     "nearness": 0.0,
     "surface": False,
@@ -96,6 +97,13 @@ class Settings(BaseModel):
         0.3, ge=0, description="of the length normalisation, in median lengths of a good code; None: codes as they are"
     )
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
+    closer: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="share of the patches between every second one that are searched, too: where these look worst; "
+        "1: all of a picture are searched at once",
+    )
     surface: bool = Field(True, description="also watch the first layer's responses at each place; dense encoder only")
     synthetic_steps: int = Field(
         4000, ge=0, description="steps at most in which a network learns to see synthetic defects; 0: without"
@@ -182,6 +190,7 @@ _PAPER: Mapping[str, Any] = {
     "search": "exact",
     "softness": None,
     "query_step": 1,
+    "closer": 1.0,
     "nearness": 0.0,
     "surface": False,
     "raised": False,

@@ -31,8 +31,8 @@ def with_places(codes: Tensor, stride: int, weight: float) -> Tensor:
     return torch.cat([codes, places.expand(batch, -1, -1, -1)], dim=-1)
 
 
-def without_places(queries: Tensor, found: Neighbours) -> tuple[Tensor, Neighbours]:
-    """The codes alone, and the distances between them; Q x (D + PLACES) float -> Q x D float."""
-    queries, codes = queries[:, :-PLACES], found.codes[..., :-PLACES]
-    distances = (queries[:, None] - codes).norm(dim=-1)
-    return queries, Neighbours(torch.where(found.origins >= 0, distances, torch.inf), codes, found.origins)
+def without_places(queries: Tensor, found: Neighbours) -> Neighbours:
+    """What was found for Q x (D + PLACES) float, of the codes alone: theirs, and the distances between them."""
+    codes = found.codes[..., :-PLACES]
+    distances = (queries[:, None, :-PLACES] - codes).norm(dim=-1)
+    return Neighbours(torch.where(found.origins >= 0, distances, torch.inf), codes, found.origins)

@@ -11,7 +11,7 @@ from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
 from sclvi.memory.bank import MemoryBank, Neighbours, items_within
 from sclvi.memory.codespace import CHUNK, CodeSpace
 from sclvi.memory.exemplars import Exemplars, Taught, nearest_of_both
-from sclvi.memory.nearness import with_places, without_places
+from sclvi.memory.nearness import PLACES, with_places, without_places
 from sclvi.progress import Progress, track
 from sclvi.settings import Settings
 
@@ -38,31 +38,33 @@ class ScaleMemory:
             eta: how many items.
             without: numbers of training images whose patches are not looked at.
         """
+        rows = self.rows_of(encoded, stride)
+        return self.codes_of(rows), self.nearest(rows, eta, without)
+
+    def nearest(self, rows: Tensor, eta: int, without: range | None = None) -> Neighbours:
+        """The nearest items of patches, Q rows as of `rows_of`; the other arguments as of `search`."""
         patches = self.grid[0] * self.grid[1]
         hidden = None if without is None else (without.start * patches, without.stop * patches)
-        rows = self.placed(self.in_space(encoded), stride)
-        near = self.bank.search(rows, eta, hidden)
-        return (rows, near) if self.nearness == 0 else without_places(rows, near)
+        return self._without_places(rows, self.bank.search(rows, eta, hidden))
 
-    def search_with(self, taught: Exemplars, rows: Tensor, found: Neighbours) -> Neighbours:
-        """The nearest of what is remembered and what was taught.
-
-        Args:
-            taught: of this scale.
-            rows: Q x D float, see `placed`.
-            found: what `search` gave for these; as many are returned.
-        """
-        eta = found.distances.shape[1]
-        if self.nearness == 0:
-            return nearest_of_both(found, taught.search(rows, eta))
-        # what was found no longer carries the places that decide who is nearest
-        return without_places(rows, nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta)))[1]
+    def nearest_with(self, taught: Exemplars, rows: Tensor, eta: int) -> Neighbours:
+        """The nearest of what is remembered and what was taught, of this scale."""
+        return self._without_places(rows, nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta)))
 
     def distances_to(self, flagged: Exemplars, rows: Tensor) -> Tensor:
-        """From each patch to the flagged one that is nearest; Q x D float, see `placed` -> Q float."""
-        near = flagged.search(rows, 1)
-        near = near if self.nearness == 0 else without_places(rows, near)[1]
-        return near.distances[:, 0]
+        """From each patch to the flagged one that is nearest; Q rows -> Q float."""
+        return self._without_places(rows, flagged.search(rows, 1)).distances[:, 0]
+
+    def rows_of(self, encoded: Tensor, stride: int) -> Tensor:
+        """Patches as they are searched; B x D x h x w float as the encoder gives them -> B h w x D (or D + PLACES)."""
+        return self.placed(self.in_space(encoded), stride)
+
+    def codes_of(self, rows: Tensor) -> Tensor:
+        """In the space of the memory, without places; Q rows -> Q x D float."""
+        return rows if self.nearness == 0 else rows[:, :-PLACES]
+
+    def _without_places(self, rows: Tensor, near: Neighbours) -> Neighbours:
+        return near if self.nearness == 0 else without_places(rows, near)
 
     def in_space(self, encoded: Tensor) -> Tensor:
         """B x D x h x w float as the encoder gives them -> B x h x w x D in the space of the memory."""

@@ -1,5 +1,6 @@
 """The way from pictures to scores: encoder, memory, eq. 4 to 7; the state around the pure functions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,7 @@ from sclvi.memory.bank import Neighbours
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
+from sclvi.scoring.closer import estimated, first_patches, worth_a_look
 from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.maps import Role
 from sclvi.scoring.pixels import pixel_map, smooth
@@ -26,25 +28,33 @@ class Found:
 
     codes: Tensor  # B h w x D float
     neighbours: Neighbours  # of B h w patches
-    learned: Tensor  # B h w float, distance to the nearest that was learned, whatever people said
     grid: tuple[int, int, int]  # (B, h, w)
     patch: int  # px
     stride: int  # px between the patches
     size: tuple[int, int]  # (H, W) of the pictures, px
 
-    def nearest(self) -> tuple[Tensor, Tensor]:
-        """Origin (int64) and distance of each patch's nearest item, B x h x w each."""
-        near = self.neighbours
-        return near.origins[:, 0].view(self.grid), near.distances[:, 0].view(self.grid)
-
-    def scores(self, fusion: Fusion, eta: int, limit: float) -> Tensor:
-        """Eq. 4 to 6 with the `eta` nearest of the items found -> B h w float."""
-        weights = fusion_weights(self.neighbours.distances[:, :eta], fusion, limit)
-        return patch_scores(self.codes, fuse_patterns(weights, self.neighbours.codes[:, :eta]))
-
-    def pixels(self, scores: Tensor) -> Tensor:
-        """Eq. 7: B h w float, of the patches -> B x H x W float."""
+    def pixels(self, fusion: Fusion, eta: int, limit: float) -> Tensor:
+        """Eq. 4 to 7 with the `eta` nearest of the items found -> B x H x W float."""
+        scores = _scores(self.codes, self.neighbours, fusion, eta, limit)
         return pixel_map(scores.view(self.grid), self.patch, self.stride, self.size)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One scale's patches of B pictures, h x w each; of those that were not looked up scores are estimates."""
+
+    codes: Tensor  # B x h x w x D float
+    scores: Tensor  # B x h x w float, eq. 6, and what a person said
+    learned: Tensor  # B x h x w float, distance to the nearest that was learned, whatever people said
+    distances: Tensor  # B x h x w float, to the nearest that was learned or taught
+    origins: Tensor  # B x h x w int64, of that one; -1: not looked up
+    patch: int  # px
+    stride: int  # px between the patches
+    size: tuple[int, int]  # (H, W) of the pictures, px
+
+    def pixels(self) -> Tensor:
+        """Eq. 7 -> B x H x W float."""
+        return pixel_map(self.scores, self.patch, self.stride, self.size)
 
 
 @dataclass(frozen=True)
@@ -88,79 +98,108 @@ class Inspector:
         flagged = any(memory.flagged is not None for memory in self.memories)
         return not flagged and (excused or any(one is not None for one in taught))
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Px between the patches of new pictures, per scale."""
+        return tuple(self.settings.query_step * memory.stride for memory in self.memories)
+
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
-        """Per scale, the patches of B x C x H x W float pictures and their `eta` nearest memory items.
+        """Per scale, all patches of B x C x H x W float pictures and their `eta` nearest memory items.
 
         Args:
             without: numbers of training images whose patches are not looked at, to see these as if they were new.
         """
         size = (images.shape[2], images.shape[3])
-        strides = tuple(self.settings.query_step * memory.stride for memory in self.memories)
         found = []
-        for memory, encoded, stride in zip(self.memories, encode(self.encoder, images, strides), strides, strict=True):
-            codes, neighbours = memory.search(encoded.cpu(), stride, eta, without)
+        for memory, encoded, stride in self._encoded(images):
+            codes, neighbours = memory.search(encoded, stride, eta, without)
             grid = (len(encoded), encoded.shape[2], encoded.shape[3])
-            learned = neighbours.distances[:, 0]
-            found.append(Found(codes, neighbours, learned, grid, memory.patch, stride, size))
+            found.append(Found(codes, neighbours, grid, memory.patch, stride, size))
         return found
 
-    def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Found]:
-        """The maps of B pictures, B x H x W float each, as `roles` has them, and what was found at the smallest scale.
+    def _encoded(self, images: Tensor) -> Iterator[tuple[ScaleMemory, Tensor, int]]:
+        """Per scale, its memory, the codes of patches, B x D x h x w, and the px between these."""
+        encoded = (codes.cpu() for codes in encode(self.encoder, images, self.strides))
+        return zip(self.memories, encoded, self.strides, strict=True)
+
+    def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Judged]:
+        """The maps of B pictures, B x H x W float each, as `roles` has them, and the patches of the smallest scale.
 
         One map per scale (eq. 7), then, where there are any, two of the surface and the detector's.
         """
         judged = self.judge(images, without)
-        return self.maps(images, judged), judged[0][0]
+        return self.maps(images, judged), judged[0]
 
-    def maps(self, images: Tensor, judged: list[tuple[Found, Tensor]]) -> list[Tensor]:
+    def maps(self, images: Tensor, judged: list[Judged]) -> list[Tensor]:
         """As of `score`, from what `judge` gave."""
-        maps = [smooth(found.pixels(scores), self.settings.smoothing) for found, scores in judged]
+        maps = [smooth(one.pixels(), self.settings.smoothing) for one in judged]
         if self.surface is not None:
             maps += [smooth(one, self.settings.smoothing) for one in self.surface.maps(images)]
         if self.detector is not None:
-            maps.append(_detect(self.detector, images, judged[0][0]))
+            maps.append(_detect(self.detector, images, judged[0]))
         return maps
 
-    def judge(self, images: Tensor, without: range | None = None) -> list[tuple[Found, Tensor]]:
-        """Per scale, what was found and the score of each patch, B h w float: eq. 4 to 6, and what a person said."""
-        eta = 1 if self.settings.fusion == "nearest" else self.settings.eta
-        pairs = zip(self.search(images, eta, without), self.memories, strict=True)
-        return [self._correct(found, memory, eta) for found, memory in pairs]
+    def judge(self, images: Tensor, without: range | None = None) -> list[Judged]:
+        """Per scale, the patches of B pictures: eq. 4 to 6, and what a person said."""
+        size = (images.shape[2], images.shape[3])
+        return [
+            self._judge(memory, encoded, stride, size, without) for memory, encoded, stride in self._encoded(images)
+        ]
 
-    def _correct(self, found: Found, memory: ScaleMemory, eta: int) -> tuple[Found, Tensor]:
+    def _judge(
+        self, memory: ScaleMemory, encoded: Tensor, stride: int, size: tuple[int, int], without: range | None
+    ) -> Judged:
+        grid = (len(encoded), encoded.shape[2], encoded.shape[3])
+        rows = memory.rows_of(encoded, stride)
+        scores, learned = torch.empty(2, *grid)
+        origins = torch.full(grid, -1)
+
+        def look_at(patches: Tensor) -> None:
+            chosen = rows[patches.flatten()]
+            near = memory.nearest(chosen, self._eta, without)
+            scores[patches], learned[patches] = self._fused(memory, chosen, near), near.distances[:, 0]
+            origins[patches] = near.origins[:, 0]
+
+        first = first_patches(grid) if self.settings.closer < 1 else torch.ones(grid, dtype=torch.bool)
+        look_at(first)
+        if not first.all():
+            scores, learned = estimated(scores), estimated(learned)
+            look_at(worth_a_look(scores, self.settings.closer))
+        codes = memory.codes_of(rows).view(*grid, -1)
+        judged = Judged(codes, scores, learned, learned, origins, memory.patch, stride, size)
+        return self._corrected(memory, rows, judged)
+
+    @property
+    def _eta(self) -> int:
+        return 1 if self.settings.fusion == "nearest" else self.settings.eta
+
+    def _fused(self, memory: ScaleMemory, rows: Tensor, near: Neighbours) -> Tensor:
+        """Eq. 4 to 6 -> Q float."""
+        return _scores(memory.codes_of(rows), near, self.settings.fusion, self._eta, self.settings.affinity_limit)
+
+    def _corrected(self, memory: ScaleMemory, rows: Tensor, judged: Judged) -> Judged:
         """Patches that are not as usual are looked up among the taught ones, which never makes a score worse."""
-        fusion, limit = self.settings.fusion, self.settings.affinity_limit
-        scores = found.scores(fusion, eta, limit)
-        if memory.taught is None and memory.flagged is None:
-            return found, scores
-        rows = memory.placed(found.codes.view(*found.grid, -1), found.stride)
-        good = found.learned.clone()
+        scores, distances, origins = judged.scores, judged.distances, judged.origins
         if memory.taught is not None and (unusual := scores > memory.taught.above).any():
-            near = memory.search_with(memory.taught.exemplars, rows[unusual], _of(found.neighbours, unusual))
-            again = replace(found, codes=found.codes[unusual], neighbours=near)
-            scores[unusual] = torch.minimum(scores[unusual], again.scores(fusion, eta, limit))
-            found = replace(found, neighbours=_set(found.neighbours, unusual, near))
-            good[unusual] = torch.minimum(good[unusual], near.distances[:, 0])
+            chosen = rows[unusual.flatten()]
+            near = memory.nearest_with(memory.taught.exemplars, chosen, self._eta)
+            scores, distances, origins = scores.clone(), distances.clone(), origins.clone()
+            scores[unusual] = torch.minimum(scores[unusual], self._fused(memory, chosen, near))
+            distances[unusual], origins[unusual] = near.distances[:, 0], near.origins[:, 0]
         if memory.flagged is not None:
-            scores = raise_flagged(scores, good, memory.distances_to(memory.flagged, rows))
-        return found, scores
+            scores = raise_flagged(scores, distances, memory.distances_to(memory.flagged, rows).view(scores.shape))
+        return replace(judged, scores=scores, distances=distances, origins=origins)
 
 
-def _detect(detector: Detector, images: Tensor, found: Found) -> Tensor:
-    """The map of the detector, B x H x W; `found` in these images at the smallest scale."""
+def _scores(codes: Tensor, near: Neighbours, fusion: Fusion, eta: int, limit: float) -> Tensor:
+    """Eq. 4 to 6 with the `eta` nearest of the items found; Q x D float -> Q float."""
+    weights = fusion_weights(near.distances[:, :eta], fusion, limit)
+    return patch_scores(codes, fuse_patterns(weights, near.codes[:, :eta]))
+
+
+def _detect(detector: Detector, images: Tensor, judged: Judged) -> Tensor:
+    """The map of the detector, B x H x W; `judged`: patches of these images at the smallest scale."""
     maps = detector.pixels(images)
     if detector.taught is None:
         return maps
-    codes, learned = found.codes.view(*found.grid, -1), found.learned.view(found.grid)
-    return excuse(maps, codes, learned, found.stride, found.patch, detector.taught)
-
-
-def _of(neighbours: Neighbours, which: Tensor) -> Neighbours:
-    return Neighbours(neighbours.distances[which], neighbours.codes[which], neighbours.origins[which])
-
-
-def _set(neighbours: Neighbours, which: Tensor, others: Neighbours) -> Neighbours:
-    """The neighbours with those of some queries replaced; which: Q bool."""
-    distances, codes, origins = neighbours.distances.clone(), neighbours.codes.clone(), neighbours.origins.clone()
-    distances[which], codes[which], origins[which] = others.distances, others.codes, others.origins
-    return Neighbours(distances, codes, origins)
+    return excuse(maps, judged.codes, judged.learned, judged.stride, judged.patch, detector.taught)

@@ -75,18 +75,21 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
         usual: of each map. One at least ranks, one surprises.
         raised: False gives the mean alone.
     """
-    pairs = list(zip(maps, usual, strict=True))
-    mean = torch.stack([_logarithm(one, known.level) for one, known in pairs if known.ranks]).mean(0).exp()
+    pairs = [  # logarithms are most of the work: each is taken once
+        (_logarithm(one if known.ranks else sharpened(one, _BESIDE), known.level), known)
+        for one, known in zip(maps, usual, strict=True)
+        if known.ranks or (raised and known.surprises)
+    ]
+    mean = torch.stack([one for one, known in pairs if known.ranks]).mean(0).exp()
     if not raised:
         return mean
     surprises = [_surprise(one, known) for one, known in pairs if known.surprises]
     return mean * (1 + _together(torch.stack(surprises)))
 
 
-def _surprise(maps: Tensor, usual: Usual) -> Tensor:
+def _surprise(logarithms: Tensor, usual: Usual) -> Tensor:
     """How far one map lies above the maxima of good pictures, in deviations of these; 0 where it does not."""
-    ridges = maps if usual.ranks else sharpened(maps, _BESIDE)
-    return ((_logarithm(ridges, usual.level) - usual.peak) / usual.spread).clamp_min(0)
+    return ((logarithms - usual.peak) / usual.spread).clamp_min(0)
 
 
 def _together(surprises: Tensor) -> Tensor:

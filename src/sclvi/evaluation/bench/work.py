@@ -6,7 +6,6 @@ prints one line of JSON. The threads are those of OMP_NUM_THREADS.
 """
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -31,7 +30,7 @@ from sclvi.memory.bank import MemoryBank
 from sclvi.memory.scale import ScaleMemory
 from sclvi.model import Model
 from sclvi.model_file import load
-from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.inspector import Inspector, Judged
 from sclvi.settings import preset
 
 faiss: Any = _faiss
@@ -86,22 +85,22 @@ def patchwise(model: str, pictures: str, count: int) -> Measured:
 def limit(model: str, pictures: str, batch: int, precision: torch.dtype = torch.float32) -> Measured:
     """Encoder and search, against the same multiply-adds in a large dense convolution and a large matrix product.
 
-    Encoder and search run as they always do; `precision` is that of the convolution and the product.
+    Encoder and search run as they always do, up to the scores of patches; `precision` is that of the convolution and
+    the product.
 
     Multiply-adds of the encoder are those of the convolutions by their definition; those of the search are the
     distances to centres and items that it computed, times the length of a code.
     """
     loaded = load(model)
     images, inspector = _prepared(loaded, pictures, batch), loaded.inspector
-    strides = tuple(inspector.settings.query_step * memory.stride for memory in inspector.memories)
-    eta = inspector.settings.eta
+    strides = inspector.strides
     encoding = _least(lambda: encode(inspector.encoder, images, strides))
-    both = _least(lambda: inspector.search(images, eta))
+    both = _least(lambda: inspector.judge(images))
     faiss.cvar.indexIVF_stats.reset()
     faiss.cvar.hnsw_stats.reset()
-    inspector.search(images, eta)
+    judged = inspector.judge(images)
     followed = float(faiss.cvar.indexIVF_stats.ndis) + float(faiss.cvar.hnsw_stats.ndis)
-    compared = followed + _compared_to_all(inspector, images)
+    compared = followed + _compared_to_all(inspector, judged)
     convolved = _convolution_macs(inspector.encoder, images, strides)
     ideal = convolved / _convolution_rate(precision) + compared * CODE_LENGTH / _product_rate(precision)
     return {
@@ -113,9 +112,9 @@ def limit(model: str, pictures: str, batch: int, precision: torch.dtype = torch.
     }
 
 
-def _compared_to_all(inspector: Inspector, images: Tensor) -> float:
+def _compared_to_all(inspector: Inspector, judged: list[Judged]) -> float:
     """Distances to what every query is compared with, list or no list."""
-    queries = [math.prod(found.grid) for found in inspector.search(images, 1)]
+    queries = [int((one.origins >= 0).sum()) for one in judged]
     return float(
         sum(count * memory.bank.always_compared for count, memory in zip(queries, inspector.memories, strict=True))
     )

@@ -93,7 +93,7 @@ def score_in_ways(
     settings = inspector.settings
     maps = {}
     for scoring in scorings:
-        scales = [scale.pixels(scale.scores(scoring.fusion, scoring.eta, settings.affinity_limit)) for scale in found]
+        scales = [scale.pixels(scoring.fusion, scoring.eta, settings.affinity_limit) for scale in found]
         maps[scoring] = smooth(fuse_scales(scales), settings.smoothing)
     return maps
 

@@ -64,6 +64,7 @@ _DENSE: Mapping[str, Any] = {
     "memory_strides": (4, 16),
     "softness": None,
     "query_step": 1,
+    "closer": 1.0,
     "nearness": 0.0,
     "surface": False,
     "raised": False,
