@@ -8,6 +8,7 @@ those a user would see. Rows go to benchmarks/results/accuracy.csv.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import RESULTS
+from benchmarks.trained import kept_model
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.model_file import load
@@ -22,8 +24,8 @@ from sclvi.model_file import load
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "image_f1_max", "image_ap", "pixel_ap")
 
 
-def measure(category: Path, seed: int, train_options: list[str]) -> dict[str, Any]:
-    """One row."""
+def measure(category: Path, seed: int, train_options: list[str], models: Path | None = None) -> dict[str, Any]:
+    """One row; the model is kept in the folder `models`, if there is one, as `trained_once` looks for it."""
     with tempfile.TemporaryDirectory() as folder:
         model, figures = Path(folder) / "part.sclvi", Path(folder) / "figures.json"
         _sclvi("train", category, "--out", model, "--seed", seed, *train_options)
@@ -31,6 +33,9 @@ def measure(category: Path, seed: int, train_options: list[str]) -> dict[str, An
         values = json.loads(figures.read_text())
         trained = load(model)
         size = model.stat().st_size / 2**20
+        if models is not None:
+            models.mkdir(parents=True, exist_ok=True)
+            shutil.move(model, kept_model(category, trained.metadata["settings_fingerprint"], models))
     return {
         "category": category.name,
         "preset": "dense",
@@ -59,12 +64,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
     parser.add_argument("--categories", nargs="+", help="only these")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--models", type=Path, help="keep the models in this folder, for other benchmarks")
     parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.csv")
     arguments, train_options = parser.parse_known_args()
     categories = find_categories(arguments.data, arguments.categories)
     for seed in arguments.seeds:
         for category in categories:
-            append_rows(arguments.out, [measure(category, seed, train_options)])
+            append_rows(arguments.out, [measure(category, seed, train_options, arguments.models)])
 
 
 if __name__ == "__main__":

@@ -28,10 +28,15 @@ def parser_for(description: str | None, out: str) -> argparse.ArgumentParser:
 def trained_once(category: Path, settings: Settings, models: Path) -> Path:
     """The model of a category in the folder `models`, trained if it is not there."""
     models.mkdir(parents=True, exist_ok=True)
-    path = models / f"{category.name}-{settings.fingerprint()}.sclvi"
+    path = kept_model(category, settings.fingerprint(), models)
     if not path.exists():
         save(train(category, settings), path)
     return path
+
+
+def kept_model(category: Path, fingerprint: str, models: Path) -> Path:
+    """Where the model of a category by settings of that fingerprint is kept in the folder `models`."""
+    return models / f"{category.name}-{fingerprint}.sclvi"
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
