@@ -84,6 +84,16 @@ def test_what_is_looked_up_is_as_if_all_were_and_what_is_not_lies_between(model)
         assert bool(looked[0].flatten()[worst])
 
 
+def test_nothing_between_the_first_may_be_worth_a_look(model):
+    """A share of nothing, and a picture so small that there is one 64-px patch."""
+    for closer, side in ((0.0, 128), (0.25, 64)):
+        image = model.light(model.read(0, good_part(45)).aligned[None])[:, :, :side, :side]
+        for one in judged(model, closer, image):
+            if closer == 0 or one.scores.shape[1] == 1:
+                assert torch.equal(one.origins >= 0, first_patches(tuple(one.origins.shape)))
+            assert bool(torch.isfinite(one.scores).all())
+
+
 def test_a_picture_is_judged_alike_alone_and_among_others(model):
     parts = [good_part(42), defective_part(43), good_part(44)]
     images = model.light(torch.stack([model.read(number, part).aligned for number, part in enumerate(parts)]))

@@ -176,8 +176,8 @@ class MemoryBank:
         length = self._index.code_size // self._words.itemsize
         words = torch.from_numpy(self._words)
         runs = words.as_strided((max(0, len(words) - length + 1), length), (1, 1))  # one from each word on
-        gathered = runs.index_select(0, torch.from_numpy(self._places[items.ravel()]))
-        return gathered.view(torch.half).view(*items.shape, -1).float()
+        gathered = runs.index_select(0, torch.from_numpy(self._places[items.ravel()])).view(torch.half)
+        return gathered.view(*items.shape, gathered.shape[1]).float()
 
     def _selector(self, without: tuple[int, int] | None) -> Any:  # noqa: ANN401  # FAISS
         """What may be looked at; None: everything."""
