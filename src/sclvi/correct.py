@@ -53,8 +53,7 @@ def teach(model: Model, image: Source, boxes: Sequence[Box] = (), by: str | None
     number = model.picture_number(correction)
     inspector, usual = model.inspector, model.calibration.usual
     learned = inspector.as_learned()  # what is taught does not depend on other corrections, so each can be undone
-    judged = learned.judge(region.prepared)
-    maps = learned.maps(region.prepared, judged)
+    maps, judged = learned.score(region.prepared)
     shown = model.shown(model.fuse(maps))
     unusual = [
         _around(one.scores[0] > known.unusual, memory.grid, inspector.settings.query_step)

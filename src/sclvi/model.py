@@ -218,7 +218,7 @@ class Model:
 
     def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Judged]:
         maps, judged = inspector.score(images)
-        return self.fuse(maps), judged
+        return self.fuse(maps), judged[0]
 
     def _read_ahead(self, images: Iterable[Source]) -> Iterator["LoadedPicture | _Failed"]:
         with ThreadPoolExecutor(_READERS) as pool:

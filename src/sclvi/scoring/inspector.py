@@ -1,7 +1,8 @@
 """The way from pictures to scores: encoder, memory, eq. 4 to 7; the state around the pure functions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.maps import Role
 from sclvi.scoring.pixels import pixel_map, smooth
 from sclvi.settings import Settings
+from sclvi.side_by_side import side_by_side
 from sclvi.synthetic.detector import Detector, excuse
 
 _FEW = 2.0  # caution about places of which few pictures tell
@@ -122,22 +124,30 @@ class Inspector:
         encoded = (codes.cpu() for codes in encode(self.encoder, images, self.strides))
         return zip(self.memories, encoded, self.strides, strict=True)
 
-    def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], Judged]:
-        """The maps of B pictures, B x H x W float each, as `roles` has them, and the patches of the smallest scale.
+    def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], list[Judged]]:
+        """The maps of B pictures, B x H x W float each, as `roles` has them, and what `judge` gives.
 
-        One map per scale (eq. 7), then, where there are any, two of the surface and the detector's.
+        One map per scale (eq. 7), then, where there are any, two of the surface and the detector's. They are made side
+        by side, as each keeps the cores waiting now and then.
         """
-        judged = self.judge(images, without)
-        return self.maps(images, judged), judged[0]
+        judged: list[Judged] = []
 
-    def maps(self, images: Tensor, judged: list[Judged]) -> list[Tensor]:
-        """As of `score`, from what `judge` gave."""
-        maps = [smooth(one.pixels(), self.settings.smoothing) for one in judged]
-        if self.surface is not None:
-            maps += [smooth(one, self.settings.smoothing) for one in self.surface.maps(images)]
-        if self.detector is not None:
-            maps.append(_detect(self.detector, images, judged[0]))
-        return maps
+        def of_codes() -> list[Tensor]:
+            judged.extend(self.judge(images, without))
+            return [smooth(one.pixels(), self.settings.smoothing) for one in judged]
+
+        def of_surface() -> list[Tensor]:
+            maps = () if self.surface is None else self.surface.maps(images)
+            return [smooth(one, self.settings.smoothing) for one in maps]
+
+        def of_detector() -> list[Tensor]:
+            return [] if self.detector is None else [self.detector.pixels(images)]
+
+        maps = list(chain.from_iterable(side_by_side(_called, (of_codes, of_surface, of_detector))))
+        if self.detector is not None and self.detector.taught is not None:
+            near = judged[0]
+            maps[-1] = excuse(maps[-1], near.codes, near.learned, near.stride, near.patch, self.detector.taught)
+        return maps, judged
 
     def judge(self, images: Tensor, without: range | None = None) -> list[Judged]:
         """Per scale, the patches of B pictures: eq. 4 to 6, and what a person said."""
@@ -197,9 +207,5 @@ def _scores(codes: Tensor, near: Neighbours, fusion: Fusion, eta: int, limit: fl
     return patch_scores(codes, fuse_patterns(weights, near.codes[:, :eta]))
 
 
-def _detect(detector: Detector, images: Tensor, judged: Judged) -> Tensor:
-    """The map of the detector, B x H x W; `judged`: patches of these images at the smallest scale."""
-    maps = detector.pixels(images)
-    if detector.taught is None:
-        return maps
-    return excuse(maps, judged.codes, judged.learned, judged.stride, judged.patch, detector.taught)
+def _called(work: Callable[[], list[Tensor]]) -> list[Tensor]:
+    return work()
