@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from parts import defective_part, good_part
 
 import sclvi
+from sclvi.decision.inspection import Box
 from sclvi.scoring.closer import estimated, first_patches, nearest_known, worth_a_look
 
 SIDES = st.integers(1, 9)
@@ -102,3 +103,20 @@ def test_a_picture_is_judged_alike_alone_and_among_others(model):
         for among, alone in zip(together, judged(model, 0.25, images[[number]]), strict=True):
             assert torch.equal(among.origins[[number]] >= 0, alone.origins >= 0)
             np.testing.assert_allclose(among.scores[[number]], alone.scores, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_like_a_flagged_patch_is_looked_up_before_it_is_raised(model):
+    flagged = model.flag(defective_part(46), [Box(40, 60, 24, 24)])
+    parts = [defective_part(47), good_part(48)]
+    images = model.light(torch.stack([model.read(number, part).aligned for number, part in enumerate(parts)]))
+    raised = 0
+    for before, after in zip(judged(model, 0.0, images), judged(flagged, 0.0, images), strict=True):
+        looked_up = after.origins >= 0
+        assert bool((looked_up | (before.origins < 0)).all())
+        raised += int((after.scores > before.scores).sum())
+        assert torch.equal(after.scores[~looked_up], before.scores[~looked_up])
+        further = looked_up & (before.origins < 0)
+        for all_of_it in judged(model, 1.0, images):
+            if all_of_it.scores.shape == after.scores.shape:
+                assert torch.equal(after.learned[further], all_of_it.learned[further])
+    assert raised

@@ -175,9 +175,12 @@ class Inspector:
         if not first.all():
             scores, learned = estimated(scores), estimated(learned)
             look_at(worth_a_look(scores, self.settings.closer))
+        flagged = None if memory.flagged is None else memory.distances_to(memory.flagged, rows).view(grid)
+        if flagged is not None:  # an estimate must not raise what may be as near to a good patch
+            look_at((origins < 0) & (flagged < learned))
         codes = memory.codes_of(rows).view(*grid, -1)
         judged = Judged(codes, scores, learned, learned, origins, memory.patch, stride, size)
-        return self._corrected(memory, rows, judged)
+        return self._corrected(memory, rows, judged, flagged)
 
     @property
     def _eta(self) -> int:
@@ -187,8 +190,11 @@ class Inspector:
         """Eq. 4 to 6 -> Q float."""
         return _scores(memory.codes_of(rows), near, self.settings.fusion, self._eta, self.settings.affinity_limit)
 
-    def _corrected(self, memory: ScaleMemory, rows: Tensor, judged: Judged) -> Judged:
-        """Patches that are not as usual are looked up among the taught ones, which never makes a score worse."""
+    def _corrected(self, memory: ScaleMemory, rows: Tensor, judged: Judged, flagged: Tensor | None) -> Judged:
+        """Patches that are not as usual are looked up among the taught ones, which never makes a score worse.
+
+        flagged: B x h x w float, the distance to the nearest flagged patch, if there are any.
+        """
         scores, distances, origins = judged.scores, judged.distances, judged.origins
         if memory.taught is not None and (unusual := scores > memory.taught.above).any():
             chosen = rows[unusual.flatten()]
@@ -196,8 +202,8 @@ class Inspector:
             scores, distances, origins = scores.clone(), distances.clone(), origins.clone()
             scores[unusual] = torch.minimum(scores[unusual], self._fused(memory, chosen, near))
             distances[unusual], origins[unusual] = near.distances[:, 0], near.origins[:, 0]
-        if memory.flagged is not None:
-            scores = raise_flagged(scores, distances, memory.distances_to(memory.flagged, rows).view(scores.shape))
+        if flagged is not None:
+            scores = raise_flagged(scores, distances, flagged)
         return replace(judged, scores=scores, distances=distances, origins=origins)
 
 
