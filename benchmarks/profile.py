@@ -3,8 +3,8 @@
     python -m benchmarks.profile MODEL PICTURES [--threads 2] [--batch 8]
 
 A stopwatch is put around the functions below while a model inspects; each stage is charged what it spends itself, not
-what the stages that it calls spend. Pictures are read while nothing else runs, so that stages do not wait for each
-other. Rows go to benchmarks/results/profile.csv.
+what the stages that it calls spend. Maps are made one after the other, and pictures are read while nothing else runs,
+so that stages do not wait for each other. Rows go to benchmarks/results/profile.csv.
 """
 
 import argparse
@@ -41,7 +41,8 @@ STAGES = (
     ("affinity and pixel maps", "sclvi.scoring.inspector", "Inspector._judge"),
     ("affinity and pixel maps", "sclvi.scoring.inspector", "Judged.pixels"),
     ("surface", "sclvi.memory.surface", "Surface.maps"),
-    ("synthetic defects", "sclvi.scoring.inspector", "_detect"),
+    ("synthetic defects", "sclvi.synthetic.detector", "Detector.pixels"),
+    ("synthetic defects", "sclvi.scoring.inspector", "excuse"),
     ("smoothing", "sclvi.scoring.inspector", "smooth"),
     ("fusion of maps", "sclvi.model", "fuse_maps"),
     ("maps upright", "sclvi.data.alignment", "Alignment.upright_map"),
@@ -81,7 +82,12 @@ def stages_timed(stopwatch: Stopwatch) -> Iterator[None]:
             for one in owners:
                 owner = getattr(owner, one)
             stack.enter_context(patch.object(owner, last, stopwatch.around(stage, getattr(owner, last))))
+        stack.enter_context(patch("sclvi.scoring.inspector._in_the_best_order", lambda kinds: map(_called, kinds)))
         yield
+
+
+def _called(work: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the work gives
+    return work()
 
 
 def profile(model_path: Path, pictures: list[Path], batch: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from parts import good_part, write_category
 
-from benchmarks import gain, growth, search, worth
+from benchmarks import gain, growth, profile, search, worth
 from benchmarks.ablation import PARTS, measure
 from benchmarks.accuracy import FIGURES
 from benchmarks.calibration import RATES, Judged, judge_splits, measure_whole
@@ -217,6 +217,11 @@ def test_a_coreset_always_takes_the_code_farthest_from_those_it_has():
     distances = torch.cdist(codes, codes)
     for count in range(1, 12):
         assert chosen[count] == int(distances[:, chosen[:count]].amin(1).argmax())
+
+
+def test_every_stage_of_the_profile_is_there():
+    with profile.stages_timed(profile.Stopwatch()):
+        pass
 
 
 def test_every_way_to_search_finds_most_of_the_true_neighbours():

@@ -105,18 +105,39 @@ def test_a_picture_is_judged_alike_alone_and_among_others(model):
             np.testing.assert_allclose(among.scores[[number]], alone.scores, rtol=1e-3, atol=1e-5)
 
 
+def test_where_something_was_taught_all_is_looked_up(model):
+    """What an estimate says may be far from what a look would: it must excuse nothing."""
+    part = defective_part(46)
+    images = model.light(model.read(0, part).aligned[None])
+    taught = model.teach(part).inspector
+    assert all(bool((one.origins >= 0).all()) for one in taught.judge(images))
+    assert not any(bool((one.origins >= 0).all()) for one in taught.as_learned().judge(images))
+
+
 def test_what_is_like_a_flagged_patch_is_looked_up_before_it_is_raised(model):
     flagged = model.flag(defective_part(46), [Box(40, 60, 24, 24)])
     parts = [defective_part(47), good_part(48)]
     images = model.light(torch.stack([model.read(number, part).aligned for number, part in enumerate(parts)]))
+    thrice = zip(*(judged(*one, images) for one in ((model, 0.0), (flagged, 0.0), (model, 1.0))), strict=True)
     raised = 0
-    for before, after in zip(judged(model, 0.0, images), judged(flagged, 0.0, images), strict=True):
-        looked_up = after.origins >= 0
-        assert bool((looked_up | (before.origins < 0)).all())
-        raised += int((after.scores > before.scores).sum())
-        assert torch.equal(after.scores[~looked_up], before.scores[~looked_up])
-        further = looked_up & (before.origins < 0)
-        for all_of_it in judged(model, 1.0, images):
-            if all_of_it.scores.shape == after.scores.shape:
-                assert torch.equal(after.learned[further], all_of_it.learned[further])
+    for before, after, all_of_it in thrice:
+        assert bool((after.scores >= before.scores).all())
+        more = after.scores > before.scores
+        raised += int(more.sum())
+        assert bool((after.origins >= 0)[more].all())
+        assert torch.equal(after.learned[more], all_of_it.learned[more])
     assert raised
+
+
+def test_maps_made_side_by_side_are_those_made_in_turn(model):
+    image = model.light(model.read(0, defective_part(49)).aligned[None])
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(model.inspector.score(image)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert len(found[0]) == len(found[1]) == 4  # of two patch sizes, the surface, and its lines
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

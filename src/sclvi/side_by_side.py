@@ -1,4 +1,4 @@
-"""Batches that are worked at side by side: cores wait less for one another than when all share each batch."""
+"""Work that is done side by side: cores wait less for one another than when all share each piece of it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,14 @@ import torch
 
 from sclvi.ahead import ahead
 
-_MOST = 4  # batches in memory at once
+_MOST = 4  # items at once, which are batches of pictures most of the time, and take memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of each item, in order; of several items at once, which share the threads that torch may use.
+    """`function` of each item, in order; of up to `_MOST` at once, which share the threads that torch may use.
 
     An item that is alone has all threads. Items are taken when their turn to be worked at comes, here; what `function`
     raises is raised in its turn.

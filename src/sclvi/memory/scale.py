@@ -48,7 +48,7 @@ class ScaleMemory:
         return self._without_places(rows, self.bank.search(rows, eta, hidden))
 
     def nearest_with(self, taught: Exemplars, rows: Tensor, eta: int) -> Neighbours:
-        """The nearest of what is remembered and what was taught, of this scale."""
+        """The nearest of all that is remembered and of what was taught, of this scale; see `nearest`."""
         return self._without_places(rows, nearest_of_both(self.bank.search(rows, eta), taught.search(rows, eta)))
 
     def distances_to(self, flagged: Exemplars, rows: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import torch
 from torch import Tensor
 
-from sclvi.encoders.compute import encode
+from sclvi.encoders.compute import encode, pick_device
 from sclvi.encoders.interface import Encoder
 from sclvi.memory.bank import Neighbours
 from sclvi.memory.scale import ScaleMemory
@@ -21,6 +22,8 @@ from sclvi.settings import Settings
 from sclvi.side_by_side import side_by_side
 from sclvi.synthetic.detector import Detector, excuse
 
+_Maps = Callable[[], list[Tensor]]  # B x H x W float each
+_DOUBTFUL = 2.0  # a patch is looked up if a flagged one is nearer than so many times the estimate for a good one
 _FEW = 2.0  # caution about places of which few pictures tell
 
 
@@ -43,13 +46,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Judged:
-    """One scale's patches of B pictures, h x w each; of those that were not looked up scores are estimates."""
+    """One scale's patches of B pictures, h x w each; scores and distances of those not looked up are estimates."""
 
     codes: Tensor  # B x h x w x D float
     scores: Tensor  # B x h x w float, eq. 6, and what a person said
     learned: Tensor  # B x h x w float, distance to the nearest that was learned, whatever people said
     distances: Tensor  # B x h x w float, to the nearest that was learned or taught
-    origins: Tensor  # B x h x w int64, of that one; -1: not looked up
+    origins: Tensor  # B x h x w int64, of that one; -1: not looked up, or there is none
     patch: int  # px
     stride: int  # px between the patches
     size: tuple[int, int]  # (H, W) of the pictures, px
@@ -127,8 +130,7 @@ class Inspector:
     def score(self, images: Tensor, without: range | None = None) -> tuple[list[Tensor], list[Judged]]:
         """The maps of B pictures, B x H x W float each, as `roles` has them, and what `judge` gives.
 
-        One map per scale (eq. 7), then, where there are any, two of the surface and the detector's. They are made side
-        by side, as each keeps the cores waiting now and then.
+        One map per scale (eq. 7), then, where there are any, two of the surface and the detector's.
         """
         judged: list[Judged] = []
 
@@ -136,14 +138,12 @@ class Inspector:
             judged.extend(self.judge(images, without))
             return [smooth(one.pixels(), self.settings.smoothing) for one in judged]
 
-        def of_surface() -> list[Tensor]:
-            maps = () if self.surface is None else self.surface.maps(images)
-            return [smooth(one, self.settings.smoothing) for one in maps]
-
-        def of_detector() -> list[Tensor]:
-            return [] if self.detector is None else [self.detector.pixels(images)]
-
-        maps = list(chain.from_iterable(side_by_side(_called, (of_codes, of_surface, of_detector))))
+        kinds = [of_codes]
+        if self.surface is not None:
+            kinds.append(partial(_surface_maps, self.surface, images, self.settings.smoothing))
+        if self.detector is not None:
+            kinds.append(partial(_detector_map, self.detector, images))
+        maps = list(chain.from_iterable(_in_the_best_order(kinds)))
         if self.detector is not None and self.detector.taught is not None:
             near = judged[0]
             maps[-1] = excuse(maps[-1], near.codes, near.learned, near.stride, near.patch, self.detector.taught)
@@ -170,17 +170,25 @@ class Inspector:
             scores[patches], learned[patches] = self._fused(memory, chosen, near), near.distances[:, 0]
             origins[patches] = near.origins[:, 0]
 
-        first = first_patches(grid) if self.settings.closer < 1 else torch.ones(grid, dtype=torch.bool)
+        first = torch.ones(grid, dtype=torch.bool) if self._looks_everywhere else first_patches(grid)
         look_at(first)
         if not first.all():
             scores, learned = estimated(scores), estimated(learned)
             look_at(worth_a_look(scores, self.settings.closer))
         flagged = None if memory.flagged is None else memory.distances_to(memory.flagged, rows).view(grid)
-        if flagged is not None:  # an estimate must not raise what may be as near to a good patch
-            look_at((origins < 0) & (flagged < learned))
+        if flagged is not None:  # no estimate may raise what is as near to a good patch; and nothing scores less
+            estimates = scores.clone()
+            look_at((origins < 0) & (flagged < _DOUBTFUL * learned))
+            scores = torch.maximum(scores, estimates)
         codes = memory.codes_of(rows).view(*grid, -1)
         judged = Judged(codes, scores, learned, learned, origins, memory.patch, stride, size)
         return self._corrected(memory, rows, judged, flagged)
+
+    @property
+    def _looks_everywhere(self) -> bool:
+        """Where something was taught: what an estimate says may be far from what a look would, and excuse too much."""
+        taught = self.detector is not None and self.detector.taught is not None
+        return taught or self.settings.closer == 1 or any(memory.taught is not None for memory in self.memories)
 
     @property
     def _eta(self) -> int:
@@ -213,5 +221,22 @@ def _scores(codes: Tensor, near: Neighbours, fusion: Fusion, eta: int, limit: fl
     return patch_scores(codes, fuse_patterns(weights, near.codes[:, :eta]))
 
 
-def _called(work: Callable[[], list[Tensor]]) -> list[Tensor]:
-    return work()
+def _surface_maps(surface: Surface, images: Tensor, smoothing: float) -> list[Tensor]:
+    return [smooth(one, smoothing) for one in surface.maps(images)]
+
+
+def _detector_map(detector: Detector, images: Tensor) -> list[Tensor]:
+    return [detector.pixels(images)]
+
+
+def _in_the_best_order(kinds: list[_Maps]) -> Iterator[list[Tensor]]:
+    """Side by side where there are few cores: two on each kind in turn keep each other waiting.
+
+    Many may well be best on each in turn, and a GPU has to be: what is set of cuDNN is set for all threads.
+    """
+    few = 1 < torch.get_num_threads() <= len(kinds) and pick_device().type == "cpu"
+    return side_by_side(_called, kinds) if few else map(_called, kinds)
+
+
+def _called(kind: _Maps) -> list[Tensor]:
+    return kind()

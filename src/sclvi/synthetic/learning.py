@@ -67,7 +67,7 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         for step, crops in enumerate(_drawn(artist, steps, learner.device)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
-    detector = Detector(learner.network.folded(), caution=max(1.0, _ENOUGH / steps))
+    detector = Detector(to_device(learner.network.folded(), learner.device), caution=max(1.0, _ENOUGH / steps))
     return with_views(detector, images, progress)
 
 

@@ -61,15 +61,19 @@ class _FoldedUp(nn.Module):
         return F.relu_(F.conv2d(fine, self.fine, self.bias, padding=1).add_(below))
 
 
-# Which of the three taps of a kernel see each of two neighbouring pixels, once these are doubled: where the middle tap
-# lies on the second half of the first, and where it lies on the first half of the second.
-_TAPS = torch.tensor([[[1.0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
-
-
 def kernels_for_doubled(kernels: Tensor) -> Tensor:
     """For `convolved_doubled`: O x I x 3 x 3 float -> 4 O x I x 2 x 2."""
-    taps = _TAPS.to(kernels)
-    return torch.einsum("pak,qbl,oikl->opqiab", taps, taps, kernels).reshape(-1, kernels.shape[1], 2, 2)
+    halves = _taps_on_halves(_taps_on_halves(kernels, 2), 4)  # O x I x 2 x half of a row x 2 x half of a column
+    return halves.permute(0, 3, 5, 1, 2, 4).reshape(-1, kernels.shape[1], 2, 2)
+
+
+def _taps_on_halves(kernels: Tensor, axis: int) -> Tensor:
+    """What three taps see of two neighbouring pixels that are doubled: the axis of 3 -> 2 pixels and 2 halves.
+
+    The halves on which the middle tap may lie: the second one of the first pixel, and the first one of the second.
+    """
+    first, middle, last = kernels.unbind(axis)
+    return torch.stack([torch.stack([first + middle, first], axis), torch.stack([last, middle + last], axis)], axis)
 
 
 def convolved_doubled(images: Tensor, kernels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -122,7 +126,7 @@ class SegmentationNetwork(nn.Module):
         for module in self.down.modules():
             if isinstance(module, _Block):
                 module.fold()
-        self.up = nn.ModuleList(up.folded() for up in self.up if isinstance(up, _Up))
+        self.up = nn.ModuleList(up.folded() if isinstance(up, _Up) else up for up in self.up)
         return self.eval()
 
 
