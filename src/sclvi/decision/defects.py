@@ -34,6 +34,8 @@ def find_regions(scores: NDArray[np.float32], outline: float, threshold: float) 
         outline: map value that ends a region, <= threshold.
         threshold: the image threshold.
     """
+    if not (scores > threshold).any():  # most parts are good, and most of the work is to find components
+        return []
     count, labels, boxes, _ = cv2.connectedComponentsWithStats((scores > outline).view(np.uint8), connectivity=8)
     regions = []
     for label, (left, top, width, height, _) in enumerate(boxes[1:count].tolist(), start=1):
