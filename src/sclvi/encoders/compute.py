@@ -58,7 +58,7 @@ def encode(encoder: Encoder, images: Tensor, strides: tuple[int, ...]) -> list[T
     device = next(encoder.parameters()).device
     images = images.to(device).contiguous(memory_format=torch.channels_last)
     exact = encoder.inspects_exactly
-    # cuDNN would round the inputs of float32 convolutions to ten bits of mantissa
-    tf32 = torch.backends.cudnn.flags(allow_tf32=not exact)
+    # cuDNN would round the inputs of float32 convolutions to ten bits of mantissa; `flags` alone would turn it off
+    tf32 = torch.backends.cudnn.flags(enabled=True, allow_tf32=not exact)
     with torch.inference_mode(), tf32, reduced_precision(device, wanted=not exact):
         return [codes.float() for codes in encoder.encode_grid(images, strides)]

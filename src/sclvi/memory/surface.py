@@ -127,7 +127,7 @@ def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:
     """Of B x C x H x W float pictures, level by level, on the device of the filters."""
     images = images.to(next(filters.parameters()).device)
     # cuDNN would round the inputs to ten bits, and differently for one picture and for eight
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for reduction in _REDUCTIONS:
             yield _first_layer(filters, images, reduction)
         for reduction in _LINES_REDUCTIONS:
