@@ -3,6 +3,7 @@
 import math
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import accumulate
 
 import cv2
 import numpy as np
@@ -283,6 +284,18 @@ def test_doubled_pixels_are_convolved_as_if_they_had_been_doubled(size):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     less = convolved_doubled(images, kernels_for_doubled(kernels), (whole[0] - 1, whole[1] - 1))
     assert torch.equal(less, found[:, :, :-1, :-1])
+
+
+def test_the_finer_level_sees_the_coarser_one_enlarged_and_beside_it():
+    torch.manual_seed(0)
+    network = SegmentationNetwork(2).eval()
+    pictures = torch.randn(2, 2, 64, 96)
+    levels = list(accumulate(network.down, lambda fine, down: down(fine), initial=pictures))[1:]
+    wide = levels.pop()
+    for up in network.up:
+        enlarged = wide.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        wide = up.norm(up.convolution(torch.cat([enlarged, levels.pop()], 1))).relu()
+    torch.testing.assert_close(network(pictures), network.head(wide))
 
 
 def test_the_same_seed_learns_the_same_network():

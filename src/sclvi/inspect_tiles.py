@@ -19,7 +19,6 @@ from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.inspection import Box, Inspection, NearestGood
 from sclvi.decision.threshold import p_value
 from sclvi.errors import OnSkip, SclviError, about, leave_out
-from sclvi.scoring.closer import nearest_known
 
 if TYPE_CHECKING:
     from sclvi.model import Model
@@ -118,22 +117,19 @@ def _nearest_good(
         if tile.rows.start <= row < tile.rows.stop and tile.columns.start <= column < tile.columns.stop
     )
     tile, origins, distances = plan[number], nearest[0][number], nearest[1][number]
-    memory, stride = model.inspector.memories[0], model.inspector.strides[0]
-    nearest_patch = nearest_known((row - tile.top, column - tile.left), origins >= 0, memory.patch, stride)
-    if nearest_patch is None:
+    item = model.inspector.nearest_item((row - tile.top, column - tile.left), origins, distances)
+    if item is None:
         return None
-    down, across = nearest_patch
-    image, cell = divmod(int(origins[nearest_patch]), memory.grid[0] * memory.grid[1])
-    number, good_tile = good.find(image)
+    number, good_tile = good.find(item.image)
     known = model.pictures[number]
-    top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
-    here = (tile.top + stride * down, tile.left + stride * across)
-    there = (good_tile.top + top, good_tile.left + left)
+    patch = model.inspector.memories[0].patch
+    here = (tile.top + item.here[0], tile.left + item.here[1])
+    there = (good_tile.top + item.there[0], good_tile.left + item.there[1])
     return NearestGood(
         picture=known.name,
-        box=_patch_box(there, memory.patch, known.size),
-        distance=float(distances[down, across]),
-        compared=_patch_box(here, memory.patch, size),
+        box=_patch_box(there, patch, known.size),
+        distance=item.distance,
+        compared=_patch_box(here, patch, size),
         placing=((1.0, 0.0, float(there[1] - here[1])), (0.0, 1.0, float(there[0] - here[0]))),
     )
 

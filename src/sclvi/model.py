@@ -32,7 +32,6 @@ from sclvi.decision.threshold import Threshold, conformal_threshold, p_value, to
 from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.inspect_tiles import inspect_tiles
 from sclvi.memory.correction import Correction
-from sclvi.scoring.closer import nearest_known
 from sclvi.scoring.inspector import Inspector, Judged
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.regions import focus
@@ -306,22 +305,18 @@ class Model:
         self, peak_at: tuple[int, int], origins: Tensor, distances: Tensor, loaded: "LoadedPicture"
     ) -> NearestGood | None:
         """The good patch nearest to that around a place of the map; origins and distances are h x w, of one picture."""
-        memory, stride = self.inspector.memories[0], self.inspector.strides[0]
-        at = self.alignment.aligned_place(peak_at, loaded.pose)
-        nearest = nearest_known(at, origins >= 0, memory.patch, stride)
-        if nearest is None:
+        item = self.inspector.nearest_item(self.alignment.aligned_place(peak_at, loaded.pose), origins, distances)
+        if item is None:
             return None
-        row, column = nearest
-        number, cell = divmod(int(origins[nearest]), memory.grid[0] * memory.grid[1])
-        top, left = (memory.stride * place for place in divmod(cell, memory.grid[1]))
-        good = self._picture(number)
-        shift = np.array([[1, 0, left - stride * column], [0, 1, top - stride * row]])
+        good = self._picture(item.image)
+        (row, column), (top, left) = item.here, item.there
+        shift = np.array([[1, 0, left - column], [0, 1, top - row]])
         placing = chain(self._aligning(loaded.size, loaded.pose), shift, inverse(self._aligning(good.size, good.pose)))
         return NearestGood(
             picture=good.name,
             box=self._patch_box(top, left, good.pose, good.size),
-            distance=float(distances[row, column]),
-            compared=self._patch_box(stride * row, stride * column, loaded.pose, loaded.size),
+            distance=item.distance,
+            compared=self._patch_box(row, column, loaded.pose, loaded.size),
             placing=(_triple(placing[0]), _triple(placing[1])),
         )
 

@@ -1,5 +1,6 @@
 """The way from pictures to scores: encoder, memory, eq. 4 to 7; the state around the pure functions."""
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from sclvi.memory.bank import Neighbours
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory.surface import Surface
 from sclvi.scoring.affinity import Fusion, fuse_patterns, fusion_weights, patch_scores
-from sclvi.scoring.closer import estimated, first_patches, worth_a_look
+from sclvi.scoring.closer import estimated, first_patches, nearest_known, worth_a_look
 from sclvi.scoring.flagged import raise_flagged
 from sclvi.scoring.maps import Role
 from sclvi.scoring.pixels import pixel_map, smooth
@@ -63,6 +64,16 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class NearestItem:
+    """What a patch of the smallest size is most like; corners are (row, column), px."""
+
+    here: tuple[int, int]  # upper left corner of the patch, in its image
+    image: int  # in which the item was remembered
+    there: tuple[int, int]  # its upper left corner there
+    distance: float
+
+
+@dataclass(frozen=True)
 class Inspector:
     """Scores pictures of the working size, prepared by `Light`."""
 
@@ -107,6 +118,20 @@ class Inspector:
     def strides(self) -> tuple[int, ...]:
         """Px between the patches of new pictures, per scale."""
         return tuple(self.settings.query_step * memory.stride for memory in self.memories)
+
+    def nearest_item(self, place: tuple[float, float], origins: Tensor, distances: Tensor) -> NearestItem | None:
+        """Of the patch around a place, row and column, or of that nearest to it that was looked up; None: none was.
+
+        origins, distances: of one image, h x w each, as of `Judged` at the smallest scale.
+        """
+        memory, stride = self.memories[0], self.strides[0]
+        nearest = nearest_known(place, origins >= 0, memory.patch, stride)
+        if nearest is None:
+            return None
+        image, cell = divmod(int(origins[nearest]), memory.grid[0] * memory.grid[1])
+        row, column = divmod(cell, memory.grid[1])
+        here, there = (stride * nearest[0], stride * nearest[1]), (memory.stride * row, memory.stride * column)
+        return NearestItem(here, image, there, float(distances[nearest]))
 
     def search(self, images: Tensor, eta: int, without: range | None = None) -> list[Found]:
         """Per scale, all patches of B x C x H x W float pictures and their `eta` nearest memory items.
@@ -235,8 +260,4 @@ def _in_the_best_order(kinds: list[_Maps]) -> Iterator[list[Tensor]]:
     Many may well be best on each in turn, and a GPU has to be: what is set of cuDNN is set for all threads.
     """
     few = 1 < torch.get_num_threads() <= len(kinds) and pick_device().type == "cpu"
-    return side_by_side(_called, kinds) if few else map(_called, kinds)
-
-
-def _called(kind: _Maps) -> list[Tensor]:
-    return kind()
+    return side_by_side(operator.call, kinds) if few else map(operator.call, kinds)
