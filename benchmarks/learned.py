@@ -30,6 +30,7 @@ from sclvi.memory.surface import see_surface
 from sclvi.progress import silent
 from sclvi.scoring.inspector import Inspector
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.places import nearness_that_fits
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import Settings
 from sclvi.synthetic.learning import learn_defects, steps_for
@@ -71,7 +72,7 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
     """Of each picture, scored as if it were new by what learned from some of them."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
-    nearness = settings.nearness if alignment.turns else 0.0
+    nearness = nearness_that_fits(encoder, images, settings, silent) if alignment.places_alike else 0.0
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)

@@ -1,6 +1,8 @@
 import itertools
 from functools import partial
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,10 @@ from benchmarks.ablation import PARTS, measure
 from benchmarks.accuracy import FIGURES
 from benchmarks.calibration import RATES, Judged, judge_splits, measure_whole
 from benchmarks.few_shot import draw_pictures, known_of_all, plot
+from benchmarks.laid import draw_motion, lay
 from benchmarks.tables import RESULTS
 from benchmarks.teach import with_threshold
+from sclvi.data.layouts import find_layout
 from sclvi.evaluation.rows import append_rows, read_rows
 from sclvi.learn import build_model
 from sclvi.memory.bank import MemoryBank
@@ -37,6 +41,29 @@ def test_all_good_pictures_are_not_learned_from_again():
     assert list(known) == list(few[0]) and known["image_auroc"] == last["image_auroc"]
     assert (known["train_images"], known["promised_rate"]) == (int(last["train_images"]), 0.01)
     assert known_of_all(last["category"], Settings(seed=99), rows) is None
+
+
+@pytest.mark.parametrize(("way", "seed"), [("alike", 0), ("anyhow", 0), ("anyhow", 1)])
+def test_masks_are_laid_as_their_pictures(tmp_path, way, seed):
+    write_category(tmp_path / "part")
+    known = find_layout(tmp_path / "part")
+    drawn = next(item for item in known.test if item.mask is not None)
+    mask = cv2.imread(str(drawn.mask), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(drawn.path), mask)
+    layout = find_layout(lay(tmp_path / "part", way, seed, tmp_path / "laid"))
+    assert [len(items) for items in (layout.train, layout.test)] == [len(known.train), len(known.test)]
+    laid = next(item for item in layout.test if item.mask is not None)
+    picture, there = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127 for path in (laid.path, laid.mask))
+    assert np.count_nonzero(picture != there) < 0.1 * np.count_nonzero(there)  # the edge, between pixels
+    assert 0.6 < np.count_nonzero(there) / np.count_nonzero(mask) < 0.85
+
+
+def test_each_part_lies_its_own_way_for_each_seed():
+    motions = {draw_motion(Path("train/good", name), "anyhow", seed) for name in ("1", "2") for seed in (0, 1)}
+    assert len(motions) == 4 and motions == {
+        draw_motion(Path("train/good", name), "anyhow", seed) for name in ("1", "2") for seed in (0, 1)
+    }
+    assert draw_motion(Path("train/good/1"), "alike", 0) == (0, 0, 0)
 
 
 def test_the_few_shot_plot_is_drawn_from_rows(tmp_path):

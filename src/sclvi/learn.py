@@ -35,6 +35,7 @@ from sclvi.model import Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.places import nearness_that_fits
 from sclvi.self_calibration import self_calibrate
 from sclvi.settings import Settings
 from sclvi.synthetic.learning import learn_defects
@@ -100,7 +101,8 @@ def learn_good(
     held, learned = _split(len(data.pictures), settings)
     seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
     encoder, log = learn_encoder(images, seen, settings, progress)
-    nearness = settings.nearness if data.alignment.turns else 0.0
+    may_count = data.alignment.places_alike and settings.tile is None
+    nearness = nearness_that_fits(encoder, images, settings, progress) if may_count else 0.0
     memories = fill_memories(encoder, images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):

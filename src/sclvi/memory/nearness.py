@@ -1,4 +1,4 @@
-"""Nearness: where parts lie alike to a degree, a patch is compared with good patches of about the same place.
+"""Nearness: where good parts show the same at a place, a patch is compared with good patches of about that place.
 
 The place of a patch is two more numbers of its code, so the same search finds what is alike and near. A thread that
 looks like the good thread of another place is then no longer good.
