@@ -3,10 +3,9 @@
     python -m benchmarks.laid --data ../shared/data --categories bottle pill
 
 Real pictures of parts that lie alike in calm background are drawn anew, the parts smaller, so that they fit however
-they lie: "alike", as they lay, or "anyhow", turned by any angle and moved by up to 3 % of the picture, masks too. Each
-set is learned from and evaluated by the command line, as `benchmarks.accuracy` does; parts that lie anyhow once more
-without alignment. A row for each goes to benchmarks/results/laid.csv. Only parts can be drawn so: beyond the edge of a
-turned picture lies its nearest pixel.
+they lie: "alike", as they lay, and "anyhow", turned by any angle and moved by up to 3 % of the picture, masks too. Each
+set is learned from and evaluated by the command line, as `benchmarks.accuracy` does; a row for each goes to
+benchmarks/results/laid.csv. Only parts can be drawn so: beyond the edge of a turned picture lies its nearest pixel.
 """
 
 import argparse
@@ -30,7 +29,7 @@ Motion = tuple[float, float, float]  # degrees; down and across in parts of the 
 
 _SMALLER = 0.85
 _MOVED = 0.03  # of the picture's sides, at most
-_RUNS: tuple[tuple[Way, list[str]], ...] = (("alike", []), ("anyhow", []), ("anyhow", ["--no-align"]))
+_WAYS: tuple[Way, ...] = ("alike", "anyhow")
 
 
 def lay(category: Path, way: Way, seed: int, folder: Path) -> Path:
@@ -75,11 +74,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "laid.csv")
     arguments = parser.parse_args()
     for category in find_categories(arguments.data, arguments.categories):
-        for way, options in _RUNS:
+        for way in _WAYS:
             with tempfile.TemporaryDirectory() as folder:
                 laid = lay(category, way, arguments.seed, Path(folder))
-                row = measure(laid, arguments.seed, options)
-            append_rows(arguments.out, [{"category": row["category"], "laid": way, "aligned": not options, **row}])
+                row = measure(laid, arguments.seed, [])
+            append_rows(arguments.out, [{"category": row["category"], "laid": way, **row}])
 
 
 if __name__ == "__main__":
