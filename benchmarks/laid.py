@@ -16,11 +16,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from benchmarks.accuracy import measure
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import find_layout
-from sclvi.errors import SclviError
+from sclvi.data.reading import read_picture
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows
 
@@ -53,9 +54,7 @@ def draw_motion(name: Path, way: Way, seed: int) -> Motion:
 
 
 def _redraw(source: Path, motion: Motion, target: Path, is_mask: bool = False) -> None:
-    picture = cv2.imread(str(source), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise SclviError(f"{source}: OpenCV does not read it")
+    picture = read_picture(source)
     height, width = picture.shape[:2]
     angle, down, across = motion
     there = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, _SMALLER)
@@ -63,7 +62,7 @@ def _redraw(source: Path, motion: Motion, target: Path, is_mask: bool = False) -
     between, beyond = (cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) if is_mask else (cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
     drawn = cv2.warpAffine(picture, there, (width, height), flags=between, borderMode=beyond)
     target.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(target), drawn)
+    Image.fromarray(drawn).save(target)
 
 
 def main() -> None:

@@ -72,7 +72,7 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
     """Of each picture, scored as if it were new by what learned from some of them."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
-    nearness = nearness_that_fits(encoder, images, settings, silent) if alignment.places_alike else 0.0
+    nearness = nearness_that_fits(encoder, images, settings, silent, alignment.places_alike)
     memories = fill_memories(encoder, images, settings, silent, nearness)
     detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)

@@ -98,7 +98,7 @@ def without(tmp_path_factory):
 
 
 def test_every_part_that_is_taken_away_changes_the_threshold_and_leaves_the_code_as_it_was(without):
-    """But what the pictures here, of one shape and not turned, or QUICK do not have."""
+    """But what the pictures here, of one shape and good anywhere, or QUICK do not have."""
     same = {
         "none",
         "nearness",

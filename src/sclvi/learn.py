@@ -101,8 +101,7 @@ def learn_good(
     held, learned = _split(len(data.pictures), settings)
     seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
     encoder, log = learn_encoder(images, seen, settings, progress)
-    may_count = data.alignment.places_alike and settings.tile is None
-    nearness = nearness_that_fits(encoder, images, settings, progress) if may_count else 0.0
+    nearness = nearness_that_fits(encoder, images, settings, progress, data.alignment.places_alike)
     memories = fill_memories(encoder, images, settings, progress, nearness)
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):

@@ -86,7 +86,9 @@ class Settings(BaseModel):
     memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
     search: Search = Field("inverted", description="of the memory: inverted file, or every item")
     nearness: float = Field(
-        0.03, ge=0, description="what a px between two patches' places counts where parts show the same at a place"
+        0.03,
+        ge=0,
+        description="what a px between patches counts, in units of the codes, where parts show the same at a place",
     )
     fusion: Fusion = Field(
         "affinity", description="of the nearest items: eq. 4 and 5, plain mean, or the nearest alone"

@@ -15,28 +15,33 @@ from sclvi.encoders.interface import Encoder
 from sclvi.memory.scale import fill_memories
 from sclvi.progress import Progress, silent, track
 from sclvi.scoring.inspector import Inspector
+from sclvi.scoring.maps import image_scores
 from sclvi.settings import Settings
 
 _LOOKED_AT = 20  # good pictures, evenly spread, that decide; forty say the same
 _NO_WORSE = 0.15  # of the logarithm of a good picture's worst score, that it may rise where places count
 
 
-def nearness_that_fits(encoder: Encoder, images: Images, settings: Settings, progress: Progress) -> float:
+def nearness_that_fits(
+    encoder: Encoder, images: Images, settings: Settings, progress: Progress, places_alike: bool
+) -> float:
     """What a px between the places of two patches is to count: `settings.nearness`, or 0 where parts differ at a place.
 
     Some of the pictures are remembered, and each is seen as if it were new, with places that count and with places
-    that do not. Places count where good pictures then look hardly worse at their worst.
+    that do not. Places count where good pictures then look hardly worse at their worst. They never do in tiles.
 
     Args:
-        images: N x C x H x W float, N >= 2, prepared by `Light`; a place of one is the same place of all.
+        images: N x C x H x W float, N >= 2, prepared by `Light`.
+        places_alike: see `Alignment.places_alike`.
     """
-    if settings.nearness == 0:
+    if settings.nearness == 0 or settings.tile is not None or not places_alike:
         return 0.0
     chosen = Selection(images, spread(len(images), _LOOKED_AT))
     anywhere, near = (_inspector(encoder, chosen, settings, nearness) for nearness in (0.0, settings.nearness))
-    rises = []
-    for number in track(range(len(chosen)), "comparing places", len(chosen), progress):
-        rises.append(_worst(near, chosen, number) - _worst(anywhere, chosen, number))
+    rises = [
+        _worst(near, chosen, number) - _worst(anywhere, chosen, number)
+        for number in track(range(len(chosen)), "comparing places", len(chosen), progress)
+    ]
     return settings.nearness if median(rises) < _NO_WORSE else 0.0
 
 
@@ -49,4 +54,4 @@ def _inspector(encoder: Encoder, images: Images, settings: Settings, nearness: f
 def _worst(inspector: Inspector, images: Images, number: int) -> float:
     """Logarithm of an image's largest score at the smallest scale, as if the image were new."""
     maps, _ = inspector.score(images[torch.tensor([number])], without=range(number, number + 1))
-    return maps[0].amax().clamp_min(1e-6).log().item()
+    return image_scores(maps[0]).clamp_min(1e-6).log().item()
