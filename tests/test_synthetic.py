@@ -26,7 +26,7 @@ from sclvi.progress import silent
 from sclvi.synthetic import learning
 from sclvi.synthetic.defects import with_defects
 from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
-from sclvi.synthetic.learning import focal_loss, learn_defects, steps_for
+from sclvi.synthetic.learning import caution_after, focal_loss, learn_defects, steps_for
 from sclvi.synthetic.network import (
     SegmentationNetwork,
     convolved_doubled,
@@ -61,7 +61,7 @@ def scarred(part):
 @pytest.fixture(scope="module")
 def model():
     chosen = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=600, align=False)
-    return sclvi.train([good_part(number) for number in range(30)], chosen)  # no fewer may be learned from so long
+    return sclvi.train([good_part(number) for number in range(30)], chosen)  # each is shown 40 times
 
 
 def test_crops_are_the_same_whether_they_are_drawn_ahead_or_not():
@@ -74,14 +74,15 @@ def test_crops_are_the_same_whether_they_are_drawn_ahead_or_not():
         assert torch.equal(one.pixels, other.pixels) and torch.equal(one.defective, other.defective)
 
 
-def test_a_tenth_of_a_deviation_makes_up_for_having_been_learned_from():
+@pytest.mark.parametrize(("showings", "deviations"), [(4, 0.1), (40, 0.1), (90, 0.15), (160, 0.2)])
+def test_a_tenth_of_a_deviation_or_two_make_up_for_having_been_learned_from(showings, deviations):
     scores = np.random.default_rng(0).lognormal([1, 0], [0.2, 0.5], (40, 2))
-    raised = as_if_new(torch.from_numpy(scores)).numpy()
-    expected = np.log(scores) + 0.1 * np.log(scores).std(0)
+    raised = as_if_new(torch.from_numpy(scores), showings).numpy()
+    expected = np.log(scores) + deviations * np.log(scores).std(0)
     np.testing.assert_allclose(np.log(raised), expected)
-    assert as_if_new(torch.tensor([[3.0]])).tolist() == [[3.0]]
+    assert as_if_new(torch.tensor([[3.0]]), showings).tolist() == [[3.0]]
     unseen = np.concatenate([scores, [[0, 0]]])  # a region that was cut away says nothing
-    np.testing.assert_allclose(as_if_new(torch.from_numpy(unseen)).numpy()[:40], raised)
+    np.testing.assert_allclose(as_if_new(torch.from_numpy(unseen), showings).numpy()[:40], raised)
 
 
 @pytest.mark.parametrize(("set_aside", "steps", "raised"), [(0.0, 2, True), (0.3, 2, False), (0.0, 0, False)])
@@ -89,7 +90,7 @@ def test_only_pictures_that_the_network_learned_from_score_higher(monkeypatch, s
     chosen = sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=steps, set_aside=set_aside, align=False)
     parts = [good_part(number) for number in range(6)]
     found = sclvi.train(parts, chosen).calibration
-    monkeypatch.setattr("sclvi.self_calibration.as_if_new", lambda scores: scores)
+    monkeypatch.setattr("sclvi.self_calibration.as_if_new", lambda scores, showings: scores)
     seen = sclvi.train(parts, chosen).calibration
     factors = np.divide(found.scores, seen.scores)
     expected = math.exp(0.1 * np.log(seen.scores).std()) if raised else 1.0
@@ -148,12 +149,12 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
     ("images", "side", "most", "steps"),
     [
         (1000, 320, 4000, 4000),
-        (100, 320, 4000, 2000),  # crops of a quarter: 40 x 4 x 100 / 8
-        (100, 640, 9000, 8000),
-        (100, 256, 4000, 2000),  # of a quarter, too: no larger than the halved image
-        (50, 320, 4000, 1000),
-        (49, 320, 4000, 0),
-        (50, 128, 4000, 1000),
+        (30, 320, 4000, 3000),  # crops of a quarter: 200 x 4 x 30 / 8
+        (30, 640, 20000, 12000),
+        (30, 256, 4000, 3000),  # of a quarter, too: no larger than the halved image
+        (10, 320, 4000, 1000),
+        (9, 320, 4000, 0),
+        (10, 128, 4000, 1000),
         (5, 320, 4000, 0),
         (5, 320, 10, 10),
         (1000, 320, 0, 0),
@@ -161,6 +162,20 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
 )
 def test_few_images_are_not_shown_more_often_than_many(images, side, most, steps):
     assert steps_for(images, (side, side), most) == steps
+
+
+@pytest.mark.parametrize(
+    ("steps", "images", "caution"),
+    [
+        (4000, 1000, 1.0),
+        (4000, 200, 1.0),  # just as many as show each pixel 40 times
+        (4000, 100, 2.0),  # 2,000 do
+        (1500, 20, 10.0),
+        (1000, 1000, 4.0),
+    ],
+)
+def test_few_images_or_steps_make_wary_of_what_surprises_the_network(steps, images, caution):
+    assert caution_after(steps, images, (320, 320)) == caution
 
 
 @pytest.mark.parametrize("size", [(320, 400), (130, 90)])

@@ -16,7 +16,6 @@ from sclvi.console import Skipped, errors, output, progress_bars
 from sclvi.errors import OnSkip, SclviError, leave_out
 
 if TYPE_CHECKING:
-    from sclvi.data.alignment import Alignment
     from sclvi.decision.inspection import Box
     from sclvi.decision.threshold import Threshold
     from sclvi.memory.correction import Correction, Kind
@@ -190,7 +189,7 @@ def train(
         output.print(
             f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
             f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
-            f"in {model.metadata['train_seconds']:.0f} s{_aligned(model.alignment)}\n"
+            f"in {model.metadata['train_seconds']:.0f} s{_compared(model)}\n"
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures, each seen as if it were new: "
             + _promise(threshold)
         )
@@ -673,16 +672,18 @@ def _looked_at(model: "Model") -> str:
     return f"at {size}" if model.tiles is None else f"in {len(model.tiles)} tiles of {size}"
 
 
-def _aligned(alignment: "Alignment") -> str:
-    """What is done to each picture before it is looked at, as a clause."""
-    done = []
+def _compared(model: "Model") -> str:
+    """What was found of the good pictures that decides how a picture is compared with them, as clauses."""
+    alignment, done = model.alignment, []
     if alignment.template is not None:
         done.append(f"parts are {'turned' if alignment.turns else 'moved a little'} to lie alike")
     if alignment.scale is not None:
         done.append("pictures of many shapes keep their scale")
     elif alignment.aligned != alignment.size:
         done.append("calm background is cut away")
-    return "; " + " and ".join(done) if done else ""
+    if any(memory.nearness for memory in model.inspector.memories):
+        done.append("patches are compared with those of about their place")
+    return "".join(f"; {clause}" for clause in done)
 
 
 def _check_writable(path: Path) -> None:

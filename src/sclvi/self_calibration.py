@@ -65,7 +65,7 @@ def self_calibrate(
     scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
     if inspector.detector is not None and inspector.settings.set_aside == 0:
-        scores = as_if_new(scores)
+        scores = as_if_new(scores, inspector.detector.showings)
     outstanding = standing_out(scores)
     dropped = outstanding if inspector.settings.audit == "drop" else []
     counted = scores[np.setdiff1d(np.arange(len(scores)), dropped)]

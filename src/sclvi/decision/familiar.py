@@ -1,22 +1,30 @@
 """What makes up for a network that learned from the pictures that set the threshold.
 
 Memory and surface can leave a picture out; a network that learned from it cannot. Such pictures score lower than new
-ones: by 0.05 to 0.1 deviations of the logarithm of the score (`benchmarks.learned`, docs/experiments.md). A threshold
-taken from them would reject 1.3 % where 1 % is promised.
+ones: by 0.05 to 0.1 deviations of the logarithm of the score, by up to 0.2 where few pictures were shown often
+(`benchmarks.learned`, docs/experiments.md). A threshold taken from them would reject 1.3 % where 1 % is promised.
 """
+
+import math
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_FAMILIAR = 0.1  # deviations of the logarithm of a score, by which it is raised
+_FAMILIAR = 0.1  # deviations of the logarithm of a score, by which it is raised after `_SHOWINGS` or fewer
+_SHOWINGS = 40  # of each pixel; what is known by heart grows as the root of them
 
 
-def as_if_new(scores: Tensor) -> Tensor:
+def familiarity(showings: float) -> float:
+    """Deviations by which pictures score lower, of which a network was shown each pixel so often."""
+    return _FAMILIAR * math.sqrt(max(1.0, showings / _SHOWINGS))
+
+
+def as_if_new(scores: Tensor, showings: float) -> Tensor:
     """The scores that good pictures would have had if the network had not learned from them.
 
     N x K float64 >= 0, of N pictures in K regions of interest, of which none is 0 in all pictures -> the same, each
     column times one factor >= 1. A score of 0, of a region that was cut away in a picture, says nothing.
     """
     seen = np.where(scores > 0, scores, np.nan)
-    return scores * torch.from_numpy(np.exp(_FAMILIAR * np.nanstd(np.log(seen), axis=0)))
+    return scores * torch.from_numpy(np.exp(familiarity(showings) * np.nanstd(np.log(seen), axis=0)))

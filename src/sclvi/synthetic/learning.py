@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import cv2
@@ -29,9 +30,10 @@ _CLOSER = 0.25  # in logarithms, up to which crops are closer than that, so that
 _BATCH = 2 * len(_SCALES)
 _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
-_SHOWINGS = 40  # of each pixel, if no crop were halved: more and it may know by heart what is to set the threshold
+_SHOWINGS = 200  # of each pixel, if no crop were halved: more and it knows by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
-_ENOUGH = Settings().synthetic_steps  # of fewer, what surprises it counts as much less as they are fewer
+_FRESH = 40  # showings that teach something new; what surprises a network that had few of these counts little
+_ENOUGH = Settings().synthetic_steps  # of such showings: of fewer, it counts as much less as they are fewer
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
@@ -41,9 +43,18 @@ _DRAWERS = 6  # processes beside a GPU, at most: as many as keep it busy
 
 def steps_for(count: int, size: tuple[int, int], most: int) -> int:
     """How many steps can be learned from so many images of (h, w) px; 0: too few to learn anything of use."""
-    crop = math.prod(_crop_size(size))
-    steps = min(most, _SHOWINGS * count * math.prod(size) // (_BATCH * crop))
+    steps = min(most, int(_SHOWINGS / _showings(1, count, size)))
     return steps if steps >= min(most, _LEAST_STEPS) else 0
+
+
+def caution_after(steps: int, count: int, size: tuple[int, int]) -> float:
+    """About what surprises the network, where it learned for few steps or from few images; see `Role`."""
+    return max(1.0, float(_ENOUGH / min(steps, _FRESH / _showings(1, count, size))))
+
+
+def _showings(steps: int, count: int, size: tuple[int, int]) -> Fraction:
+    """How often each pixel of so many images of (h, w) px is shown, if no crop is halved."""
+    return Fraction(steps * _BATCH * math.prod(_crop_size(size)), count * math.prod(size))
 
 
 def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -58,7 +69,8 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         images: N x C x h x w float, prepared by `Light`.
         progress: told of each step.
     """
-    steps = steps_for(len(images), (images.shape[2], images.shape[3]), most)
+    count, size = len(images), (images.shape[2], images.shape[3])
+    steps = steps_for(count, size, most)
     if steps == 0:
         return None
     learner = _Learner(images.shape[1], seed)
@@ -67,7 +79,11 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
         for step, crops in enumerate(_drawn(artist, steps, learner.device)):
             loss = learner.step(crops, _rate(step, steps))
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
-    detector = Detector(to_device(learner.network.folded(), learner.device), caution=max(1.0, _ENOUGH / steps))
+    detector = Detector(
+        to_device(learner.network.folded(), learner.device),
+        caution=caution_after(steps, count, size),
+        showings=float(_showings(steps, count, size)),
+    )
     return with_views(detector, images, progress)
 
 
