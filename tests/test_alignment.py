@@ -149,7 +149,7 @@ def test_parts_in_a_fixture_with_some_play_are_moved_and_turned_a_little(tmp_pat
     def play():
         return key_picture(rng.normal(0.5, 0.03), *rng.normal(64, 1.5, 2))
 
-    model = sclvi.train([play() for _ in range(15)], sclvi.Settings(steps=0, short_side=SIDE))
+    model = sclvi.train([play() for _ in range(15)], sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=0))
     alignment = model.alignment
     assert alignment.template is not None and alignment.template.may_turn and not alignment.turns
     brought = torch.stack([alignment.bring(play(), 3)[0] for _ in range(8)])
@@ -259,7 +259,7 @@ def test_of_many_small_pieces_the_largest_are_the_part():
 
 
 def test_a_model_turns_parts_and_reports_where_they_lie(tmp_path):
-    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
     model = sclvi.train(keys(12), settings)
     assert model.alignment.template is not None
     assert model.calibration.usual[2].ranks
@@ -278,7 +278,7 @@ def test_a_model_turns_parts_and_reports_where_they_lie(tmp_path):
 
 
 def test_without_alignment_pictures_stay_upright():
-    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, align=False)
+    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0, align=False)
     assert sclvi.train(keys(4), settings).alignment.template is None
 
 

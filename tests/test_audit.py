@@ -269,11 +269,13 @@ def test_train_names_what_it_leaves_out(sclvi, folder, tmp_path):
 
 
 def test_train_names_suspects_and_says_what_to_do(sclvi, folder, tmp_path):
-    out = sclvi("train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1)[1]
+    out = sclvi("train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1, "--synthetic-steps", 0)[1]
     named = [line for line in out.splitlines() if line.startswith("suspect: ")]
     assert len(named) == 1 and f"{folder / '024.png'} (scores " in named[0]
     assert "raises the threshold" in out
-    quiet = sclvi("train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1, "--quiet")[1]
+    quiet = sclvi(
+        "train", folder, "--out", tmp_path / "m.sclvi", "--size", SIDE, "--steps", 1, "--synthetic-steps", 0, "--quiet"
+    )[1]
     assert quiet == ""
 
 

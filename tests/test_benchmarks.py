@@ -23,7 +23,7 @@ from sclvi.memory.bank import MemoryBank
 from sclvi.model_file import load
 from sclvi.settings import Settings
 
-QUICK = {"steps": 0, "short_side": 128}
+QUICK = {"steps": 0, "short_side": 128, "synthetic_steps": 0}
 
 
 def test_smaller_sets_lie_within_larger_ones(tmp_path):

@@ -12,7 +12,7 @@ from sclvi.decision.threshold import conformal_threshold, p_value
 from sclvi.errors import SclviError
 from tests.parts import SIDE, defective_part, good_part
 
-SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
 
 
 @pytest.fixture(scope="module")

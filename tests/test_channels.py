@@ -14,7 +14,7 @@ from sclvi.errors import SclviError
 from sclvi.progress import silent
 
 # of twelve pictures a lower rate would take the worst for threshold, judged by what is usual of the eleven others
-SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE, false_reject_rate=0.3)
+SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0, false_reject_rate=0.3)
 FAINT = 11  # the channel with the smallest numbers
 
 

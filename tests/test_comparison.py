@@ -15,7 +15,7 @@ from sclvi.data.thumbnails import decode_thumbnail, encode_thumbnail
 from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
 from sclvi.report.comparison import GAP, MOST, SIDE, cut_comparison, draw_comparisons
 
-SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=PART_SIDE)
+SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=PART_SIDE, synthetic_steps=0)
 
 
 def smooth_picture(height, width, seed=0):

@@ -15,7 +15,7 @@ from sclvi.scoring.maps import fuse_maps, image_scores
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
-SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE)
+SETTINGS = sclvi.Settings(steps=2, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
 COUNT = 10
 
 

@@ -23,7 +23,7 @@ from sclvi.progress import silent
 from sclvi.report.overlay import draw_overlay
 from tests.parts import SIDE, defective_part, good_part
 
-SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
 LEFT = {"name": "left", "polygon": [[0, 0], [70, 0], [70, 128], [0, 128]]}
 RIGHT = {"name": "right", "polygon": [[70, 0], [128, 0], [128, 128], [70, 128]]}
 

@@ -11,7 +11,7 @@ from sclvi.errors import SclviError
 from sclvi.report.comparison import draw_comparisons
 from tests.parts import SIDE, defective_part, good_part
 
-SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE)
+SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
 STAIN, SCAR = Box(88, 30, 20, 20), Box(24, 84, 20, 20)  # each further from the other than a large patch
 
 
