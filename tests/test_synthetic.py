@@ -160,7 +160,7 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
         (1000, 320, 0, 0),
     ],
 )
-def test_few_images_are_not_shown_more_often_than_many(images, side, most, steps):
+def test_steps_show_no_pixel_more_often_than_it_may_be(images, side, most, steps):
     assert steps_for(images, (side, side), most) == steps
 
 

@@ -11,13 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_FAMILIAR = 0.1  # deviations of the logarithm of a score, by which it is raised after `_SHOWINGS` or fewer
-_SHOWINGS = 40  # of each pixel; what is known by heart grows as the root of them
+from sclvi.synthetic.detector import FRESH
 
-
-def familiarity(showings: float) -> float:
-    """Deviations by which pictures score lower, of which a network was shown each pixel so often."""
-    return _FAMILIAR * math.sqrt(max(1.0, showings / _SHOWINGS))
+_FAMILIAR = 0.1  # deviations of the logarithm of a score, by which it is raised after `FRESH` showings or fewer
 
 
 def as_if_new(scores: Tensor, showings: float) -> Tensor:
@@ -25,6 +21,8 @@ def as_if_new(scores: Tensor, showings: float) -> Tensor:
 
     N x K float64 >= 0, of N pictures in K regions of interest, of which none is 0 in all pictures -> the same, each
     column times one factor >= 1. A score of 0, of a region that was cut away in a picture, says nothing.
+    `showings`: of each pixel to the network, > 0; what is known by heart grows as their root.
     """
+    deviations = _FAMILIAR * math.sqrt(max(1.0, showings / FRESH))
     seen = np.where(scores > 0, scores, np.nan)
-    return scores * torch.from_numpy(np.exp(familiarity(showings) * np.nanstd(np.log(seen), axis=0)))
+    return scores * torch.from_numpy(np.exp(deviations * np.nanstd(np.log(seen), axis=0)))

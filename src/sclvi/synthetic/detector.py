@@ -14,6 +14,7 @@ from sclvi.scoring.pixels import patches_over, smooth
 from sclvi.synthetic.network import SegmentationNetwork, halved
 
 View = tuple[int, ...]  # axes of B x C x H x W along which a picture is mirrored
+FRESH = 40  # showings of a picture, up to which each teaches something new; more is known by heart
 _BLUR = 8.0  # px, sigma
 
 

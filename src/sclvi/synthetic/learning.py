@@ -21,7 +21,7 @@ from sclvi.encoders.recorded import Recorded
 from sclvi.progress import Progress
 from sclvi.settings import Settings
 from sclvi.synthetic.defects import Image, Mask, with_defects
-from sclvi.synthetic.detector import Detector
+from sclvi.synthetic.detector import FRESH, Detector
 from sclvi.synthetic.network import SegmentationNetwork, halved_side
 from sclvi.synthetic.symmetry import with_views
 
@@ -32,8 +32,7 @@ _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
 _SHOWINGS = 200  # of each pixel, if no crop were halved: more and it knows by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
-_FRESH = 40  # showings that teach something new
-_ENOUGH = Settings().synthetic_steps  # steps of these: the fewer they are, the less counts what surprises it
+_ENOUGH = Settings().synthetic_steps  # of fresh showings: the fewer they are, the less counts what surprises it
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
 _FOCUS = 2.0  # gamma of the focal loss
@@ -49,7 +48,7 @@ def steps_for(count: int, size: tuple[int, int], most: int) -> int:
 
 def caution_after(steps: int, count: int, size: tuple[int, int]) -> float:
     """About what surprises the network, where it learned for few steps or from few images; see `Role`."""
-    fresh = max(_LEAST_STEPS, float(_FRESH / _showings(1, count, size)))
+    fresh = max(_LEAST_STEPS, float(FRESH / _showings(1, count, size)))
     return max(1.0, _ENOUGH / min(steps, fresh))
 
 
