@@ -9,16 +9,14 @@ for each goes to benchmarks/results/few_shot.csv; the plot beside it shows all i
 
 import argparse
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from benchmarks.accuracy import FIGURES
+from benchmarks.curves import plot_curves
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import find_layout
 from sclvi.decision.threshold import promise_of
@@ -80,23 +78,17 @@ def _row(
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Image and pixel AUROC over the number of good pictures, a line for each category, mean over seeds."""
-    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(1, 2), ("image_auroc", "pixel_auroc"), strict=True):
-        for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
-            mine = [row for row in rows if row["category"] == category]
-            counts = sorted({int(row["train_images"]) for row in mine})
-            means = [100 * fmean(float(row[name]) for row in mine if int(row["train_images"]) == n) for n in counts]
-            axes.plot(counts, means, marker=marker, label=category)
-        axes.set_xscale("log")
-        axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 300], [str(tick) for tick in ticks])
-        axes.minorticks_off()
-        axes.set_xlabel("good pictures")
-        axes.set_ylabel(name.replace("_auroc", " AUROC, %"))
-        axes.grid(alpha=0.3)
-    lines = figure.axes[0].get_lines()
-    figure.legend(handles=lines, frameon=False, loc="outside right center")  # beside the lines, not on them
-    figure.savefig(path, dpi=120)
+    plot_curves(rows, path, "good pictures", _images, lambda row: float(_images(row)), _in_logarithms)
+
+
+def _images(row: dict[str, str]) -> str:
+    return row["train_images"]
+
+
+def _in_logarithms(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(ticks := [5, 10, 20, 50, 100, 200, 300], [str(tick) for tick in ticks])
+    axes.minorticks_off()
 
 
 def main() -> None:

@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from parts import good_part, write_category
 
-from benchmarks import gain, growth, profile, search, worth
+from benchmarks import few_shot, gain, growth, minutes, profile, search, worth
 from benchmarks.ablation import PARTS, measure
 from benchmarks.accuracy import FIGURES
 from benchmarks.calibration import RATES, Judged, judge_splits, measure_whole
-from benchmarks.few_shot import draw_pictures, known_of_all, plot
+from benchmarks.few_shot import draw_pictures, known_of_all
 from benchmarks.laid import draw_motion, lay
 from benchmarks.tables import RESULTS
 from benchmarks.teach import with_threshold
@@ -66,15 +67,33 @@ def test_each_part_lies_its_own_way_for_each_seed():
     assert draw_motion(Path("train/good/1"), "alike", 0) == (0, 0, 0)
 
 
-def test_the_few_shot_plot_is_drawn_from_rows(tmp_path):
+@pytest.mark.parametrize(("plot", "at"), [(few_shot.plot, (5, 10)), (minutes.plot, (2, 5))])
+def test_curves_go_through_the_means_over_seeds(tmp_path, monkeypatch, plot, at):
+    """Training took 1 and 3 minutes from 5 pictures with 20 steps, 4 and 6 from 10 pictures with 100."""
     rows = [
-        {"category": name, "train_images": n, "image_auroc": 0.5 + n / 200, "pixel_auroc": 0.9}
+        {
+            "category": name,
+            "seed": seed,
+            "train_images": images,
+            "synthetic_steps": steps,
+            "train_seconds": seconds,
+            "image_auroc": 0.6 + 0.1 * seed,
+            "pixel_auroc": 0.9,
+        }
         for name in ("nuts", "bolts")
-        for n in (5, 10)
+        for images, steps, times in ((10, 100, (240, 360)), (5, 20, (60, 180)))
+        for seed, seconds in enumerate(times)
     ]
     append_rows(tmp_path / "rows.csv", rows)
+    drawn = []
+    line = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda axes, *xy, **how: (drawn.append((how["label"], *xy)), line(axes, *xy, **how))
+    )
     plot(read_rows(tmp_path / "rows.csv"), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+    means = [pytest.approx((65, 65)), pytest.approx((90, 90))]
+    assert drawn == [(name, at, mean) for mean in means for name in ("bolts", "nuts")]
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,10 @@ def units():
     return factors
 
 
-@pytest.fixture(scope="module")
-def model():
-    return sclvi.train([bands(number) for number in range(12)], SETTINGS)
+@pytest.fixture(scope="module", params=[0, 20], ids=["no network for synthetic defects", "one that learned little"])
+def model(request):
+    settings = SETTINGS.model_copy(update={"synthetic_steps": request.param})
+    return sclvi.train([bands(number) for number in range(12)], settings)
 
 
 @pytest.mark.parametrize("band", [0, FAINT, 15])
@@ -86,7 +87,8 @@ def test_from_files_to_report(sclvi, tmp_path):
     Image.fromarray(good_part(1)).save(new / "rgb.png")
     np.save(new / "fine.npy", bands(10))
     path = tmp_path / "bands.sclvi"
-    code, out, err = sclvi("train", good, "--out", path, "--size", SIDE, "--steps", 1, "--false-reject-rate", 0.5)
+    options = ("--size", SIDE, "--steps", 1, "--synthetic-steps", 0, "--false-reject-rate", 0.5)
+    code, out, err = sclvi("train", good, "--out", path, *options)
     assert (code, err) == (0, "") and "128x128 px, 16 channels" in out
     code, out, err = sclvi("inspect", path, new, "--out", tmp_path / "out", "--quiet")
     assert code == 1

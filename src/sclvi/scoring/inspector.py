@@ -26,6 +26,7 @@ from sclvi.synthetic.detector import Detector, excuse
 _Maps = Callable[[], list[Tensor]]  # B x H x W float each
 _DOUBTFUL = 2.0  # a patch is looked up if a flagged one is nearer than so many times the estimate for a good one
 _FEW = 2.0  # caution about places of which few pictures tell
+_COLOURS = 3  # channels of which the detector sees each: it was shaped for pictures of no more
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ class Inspector:
         The surface ranks places well, where it can know what is usual there, but its maxima on good pictures are
         chance: what surprises are its lines, and the detector sees wrong shades and small spots. Where there is none,
         nothing else may see these; and there are few good pictures then, which tell little of what is usual at a place.
+        A wrong shade in one channel of many it does not see either: it learns from defects that all of them show.
         """
         roles = [Role()] * len(self.memories)
         if self.surface is not None:
             few = self.detector is None
             caution = _FEW if few else 1.0
-            surface = Role(ranks=places_alike or few, surprises=few, caution=caution)
+            unseen = few or self.encoder.channels > _COLOURS
+            surface = Role(ranks=places_alike or few, surprises=unseen, caution=caution)
             roles += [surface, Role(ranks=False, caution=caution)]
         return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
