@@ -317,7 +317,8 @@ def test_the_command_line_trains_and_inspects_in_tiles(sclvi, tmp_path):
     bad[90:120, 80:110] = 20
     Image.fromarray(bad).save(tmp_path / "bad.png")
     out = tmp_path / "web.sclvi"
-    code, said, _ = sclvi("train", tmp_path / "good", "--tile", 128, "--overlap", 32, "--steps", 1, "--out", out)
+    options = ("--tile", 128, "--overlap", 32, "--steps", 1, "--synthetic-steps", 0)
+    code, said, _ = sclvi("train", tmp_path / "good", *options, "--out", out)
     assert code == 0 and "in 12 tiles of 128x128 px" in said
     code, said, _ = sclvi("inspect", out, tmp_path / "bad.png", "--out", tmp_path / "r", "--fail-on-defect")
     assert code == 3 and (tmp_path / "r/report.html").exists()
