@@ -10,6 +10,7 @@ A row for each category, number of pictures and number of steps goes to benchmar
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> tuple[NDAr
     halves = torch.arange(2 * half).split(half)
     first, second = (_log_scores(images, learned, settings, data.alignment)[: 2 * half] for learned in halves)
     gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
-    steps = steps_for(half, (images.shape[2], images.shape[3]), settings.synthetic_steps)
+    size = (images.shape[2], images.shape[3])
+    steps = steps_for(half * math.prod(size), size, settings.synthetic_steps)
     return np.asarray((gained[:half] - gained[half:]) / 2), steps
 
 
@@ -74,7 +76,8 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
     nearness = nearness_that_fits(encoder, images, settings, silent, alignment.places_alike)
     memories = fill_memories(encoder, images, settings, silent, nearness)
-    detector = learn_defects(Selection(images, learned), settings.synthetic_steps, settings.seed, silent)
+    pixels = len(learned) * math.prod(images.shape[2:])
+    detector = learn_defects(Selection(images, learned), pixels, settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)
     every = [range(number, number + 1) for number in range(len(images))]
     seen = [next(Stranger.to(inspector, moments, images, one).score(images, one)) for one in every]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sclvi.data.levels import measure_levels
+from sclvi.data.levels import Levels, measure_levels
 from sclvi.data.light import normalise_light
 from sclvi.data.preparing import prepare
 from sclvi.errors import SclviError
@@ -61,3 +61,15 @@ def test_whole_numbers_are_refused_where_float_was_learned():
     levels = measure_levels(pictures(3))
     with pytest.raises(SclviError, match=r"^holds uint8 numbers, the model is trained on float$"):
         prepare(np.zeros((40, 40, 3), np.uint8), (40, 40), 3, levels)
+
+
+@pytest.mark.parametrize("dead", [1e29, -1e29])
+@pytest.mark.parametrize("levels", [None, Levels(np.zeros(1), np.ones(1), True)])
+def test_a_dead_value_leaves_the_others_their_contrast(dead, levels):
+    picture = np.random.default_rng(0).random((32, 32, 1), np.float32)
+    with_dead = picture.copy()
+    with_dead[3, 4] = dead
+    found = prepare(with_dead, (32, 32), 1, levels)
+    assert found[0, 3, 4] == (11 if dead > 0 else -10)
+    found[0, 3, 4] = float(picture[3, 4, 0])
+    np.testing.assert_allclose(found[0], picture[..., 0], rtol=1e-6)

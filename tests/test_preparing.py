@@ -155,9 +155,9 @@ def test_arrays_become_pictures(array, expected):
         (np.zeros((20, 30), np.float16), "holds float16"),
         (np.zeros((20, 30), complex), "holds complex128"),
         (np.full((20, 30), "x"), "holds <U1"),
-        (np.where(np.eye(20) > 0, np.nan, 0), "NaN or infinite"),
-        (np.where(np.eye(20) > 0, -np.inf, 0).astype(np.float32), "NaN or infinite"),
-        (np.full((20, 30), 1e300), "NaN or infinite"),
+        (np.where(np.eye(20) > 0, np.nan, 0), "NaN, infinite or no-data"),
+        (np.where(np.eye(20) > 0, -np.inf, 0).astype(np.float32), "NaN, infinite or no-data"),
+        (np.full((20, 30), 1e300), "NaN, infinite or no-data"),
     ],
 )
 def test_other_arrays_are_refused(array, why):

@@ -290,7 +290,8 @@ def test_a_saved_array_of_objects_is_not_unpickled(tmp_path):
         (np.zeros((3, 200, 300)), "array is 3 x 200 x 300; height x width (x channels) is needed"),
         (np.zeros(300), "array is 300;"),
         (np.zeros((20, 30), np.int64), "array holds int64"),
-        (np.full((20, 30), np.nan), "NaN or infinite"),
+        (np.full((20, 30), np.nan), "NaN, infinite or no-data"),
+        (np.full((20, 30), -3.4e38, np.float32), "NaN, infinite or no-data"),
         (np.zeros((20, 30), [("a", "u1")]), "array holds"),
     ],
 )
@@ -321,12 +322,12 @@ def test_float_tiff_as_it_is(tmp_path, channels, dtype):
 def test_float_tiff_with_nan_or_infinity_is_refused(tmp_path, channels, poison):
     array = pixels((33, 47, channels)).astype(np.float32)
     array[20, 30, -1] = poison
-    assert refusal(written(tmp_path, tiff(array, kind=3))) == "holds NaN or infinite values"
+    assert refusal(written(tmp_path, tiff(array, kind=3))) == "holds NaN, infinite or no-data values"
 
 
 def test_a_double_too_large_for_a_float_is_refused(tmp_path):
     array = np.full((33, 47, 1), 1e300)
-    assert refusal(written(tmp_path, tiff(array, kind=3))) == "holds NaN or infinite values"
+    assert refusal(written(tmp_path, tiff(array, kind=3))) == "holds NaN, infinite or no-data values"
 
 
 @pytest.mark.parametrize(

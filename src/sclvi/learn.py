@@ -106,7 +106,8 @@ def learn_good(
     moments = None
     if settings.surface and isinstance(encoder, DenseEncoder):
         moments = see_surface(encoder, images, progress)
-    detector = learn_defects(Selection(images, seen), settings.synthetic_steps, settings.seed, progress)
+    pixels = sum(map(data.pixels_of, learned.tolist()))
+    detector = learn_defects(Selection(images, seen), pixels, settings.synthetic_steps, settings.seed, progress)
     return Lesson(data, images, light, held, learned, encoder, memories, moments, detector, log, audited)
 
 

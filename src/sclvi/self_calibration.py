@@ -12,7 +12,7 @@ from torch import Tensor
 from sclvi.audit.second_look import standing_out
 from sclvi.data.regions import Regions
 from sclvi.data.spread import spread
-from sclvi.decision.familiar import as_if_new
+from sclvi.decision.familiar import familiarity
 from sclvi.errors import SclviError
 from sclvi.lesson import Lesson
 from sclvi.memory.surface import SurfaceMoments
@@ -64,13 +64,13 @@ def self_calibrate(
         peaks.append(torch.stack(seen).amax(0))
     scores = torch.stack(peaks)
     _refuse_unseen(scores, regions)
-    if inspector.detector is not None and inspector.settings.set_aside == 0:
-        scores = as_if_new(scores, inspector.detector.showings)
     outstanding = standing_out(scores)
     dropped = outstanding if inspector.settings.audit == "drop" else []
-    counted = scores[np.setdiff1d(np.arange(len(scores)), dropped)]
+    counted = np.setdiff1d(np.arange(len(scores)), dropped)
+    if inspector.detector is not None and inspector.settings.set_aside == 0:
+        scores = scores * familiarity(scores[counted], inspector.detector.showings)
     rates = regions.rates(inspector.settings.false_reject_rate)
-    calibration = Calibration.by_scores(shown.usual(), counted, rates, math.inf)
+    calibration = Calibration.by_scores(shown.usual(), scores[counted], rates, math.inf)
     gains = torch.tensor(calibration.gains, dtype=torch.float64)
     good = torch.cat(pixels) * gains[torch.cat(labels) - 1]
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))

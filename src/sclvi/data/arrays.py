@@ -12,6 +12,8 @@ Picture = NDArray[Any]  # H x W x C: uint8, uint16 or float32
 MAX_PIXELS = 100_000_000
 MAX_CHANNELS = 16
 MIN_SIDE = 16
+NO_NUMBERS = "holds NaN, infinite or no-data values"
+_NO_DATA = 1e30  # or more, either way, is no measurement
 
 
 def as_picture(array: ArrayLike) -> Picture:
@@ -19,7 +21,7 @@ def as_picture(array: ArrayLike) -> Picture:
 
     array: H x W or H x W x C; uint8, uint16, float32, float64 (-> float32), bool (-> 0 and 255). Returns H x W x C
     uint8, uint16 or float32 in the machine's byte order; may share the array's memory. Raises SclviError for another
-    shape or type, a side under MIN_SIDE, more than MAX_CHANNELS channels, NaN or infinity.
+    shape or type, a side under MIN_SIDE, more than MAX_CHANNELS channels, or what `holds_numbers` refuses.
     """
     picture = np.asarray(array)
     if picture.ndim == 2:
@@ -38,6 +40,11 @@ def as_picture(array: ArrayLike) -> Picture:
         raise SclviError(f"array holds {picture.dtype}; uint8, uint16, float32, float64 or bool is needed")
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
         picture = picture.astype(np.float32, copy=False)
-    if not np.isfinite(picture).all():
-        raise SclviError("array holds NaN or infinite values")
+    if not holds_numbers(picture):
+        raise SclviError(f"array {NO_NUMBERS}")
     return picture
+
+
+def holds_numbers(picture: Picture) -> bool:
+    """Whether all values of a float picture are finite and none stands for no value, as GeoTIFF's -3.4e38 does."""
+    return bool(picture.min() > -_NO_DATA and picture.max() < _NO_DATA)  # a NaN is neither

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sclvi.data.arrays import Picture
 from sclvi.errors import SclviError
 
+LOWEST, HIGHEST = -10.0, 11.0  # ten spans from black to white beyond either: one dead value would drown all the rest
 _QUANTILES = (0.001, 0.999)  # of a channel: a dead or hot pixel moves neither level
 _SAMPLES = 256  # places per row and column of a picture that are looked at, about
 
@@ -27,9 +28,9 @@ class Levels:
     floating: bool  # measured on float pictures: whole numbers have another unit
 
     def apply(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        """H x W x C float -> the same with black at 0 and white at 1; not clipped."""
+        """H x W x C float -> the same with black at 0 and white at 1; LOWEST..HIGHEST, clipped."""
         # in double precision: 300.01 and 300.02 kelvin differ in the last digits of a float only
-        return np.asarray((unit - self.black) / (self.white - self.black), np.float32)
+        return np.asarray(np.clip((unit - self.black) / (self.white - self.black), LOWEST, HIGHEST), np.float32)
 
     def check(self, picture: Picture) -> None:
         """Raise SclviError where the picture's numbers cannot be in the unit of those that were measured."""

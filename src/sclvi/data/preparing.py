@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sclvi.data.arrays import Picture
-from sclvi.data.levels import Levels
+from sclvi.data.levels import HIGHEST, LOWEST, Levels
 from sclvi.errors import SclviError
 
 _SMALLEST, _LARGEST = (
@@ -35,9 +35,9 @@ def prepare(picture: Picture, size: tuple[int, int], channels: int, levels: Leve
     """Fit a picture to a model.
 
     picture: H x W x C. size: (height, width). Returns channels x height x width float32, contiguous, sharing no memory
-    with the picture; by `levels`, or without them 0..1 (float pictures: as they are). Sides that shrink are averaged
-    over areas, sides that grow are interpolated. Raises SclviError where the channels (see `fit_channels`) or the kind
-    of numbers (see `Levels`) do not fit.
+    with the picture; by `levels`, or without them 0..1 (float pictures: as they are, clipped to LOWEST..HIGHEST). Sides
+    that shrink are averaged over areas, sides that grow are interpolated. Raises SclviError where the channels (see
+    `fit_channels`) or the kind of numbers (see `Levels`) do not fit.
     """
     fitting = fit_channels(picture, channels)
     if levels is not None:
@@ -50,6 +50,8 @@ def to_image(picture: Picture, levels: Levels | None) -> torch.Tensor:
     unit = scale_to_unit(picture)
     if levels is not None:
         unit = levels.apply(unit)
+    elif picture.dtype.kind == "f":
+        unit = unit.clip(LOWEST, HIGHEST)
     return torch.from_numpy(np.ascontiguousarray(unit.transpose(2, 0, 1)))
 
 

@@ -22,7 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, Picture, as_picture
+from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, NO_NUMBERS, Picture, as_picture, holds_numbers
 from sclvi.errors import PictureError, SclviError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
@@ -236,8 +236,8 @@ def _finite(picture: Picture) -> Picture:
         return picture
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
         picture = picture.astype(np.float32, copy=False)
-    if not np.isfinite(picture).all():
-        _refuse("holds NaN or infinite values")
+    if not holds_numbers(picture):
+        _refuse(NO_NUMBERS)
     return picture
 
 

@@ -16,13 +16,17 @@ from sclvi.synthetic.detector import FRESH
 _FAMILIAR = 0.1  # deviations of the logarithm of a score, by which it is raised after `FRESH` showings or fewer
 
 
-def as_if_new(scores: Tensor, showings: float) -> Tensor:
-    """The scores that good pictures would have had if the network had not learned from them.
+def familiarity(scores: Tensor, showings: float) -> Tensor:
+    """How many times as high good pictures would score if the network had not learned from them.
 
-    N x K float64 >= 0, of N pictures in K regions of interest, of which none is 0 in all pictures -> the same, each
-    column times one factor >= 1. A score of 0, of a region that was cut away in a picture, says nothing.
-    `showings`: of each pixel to the network, > 0; what is known by heart grows as their root.
+    Args:
+        scores: N x K float64 >= 0, of N pictures in K regions of interest, of which none is 0 in all pictures. A score
+            of 0, of a region that was cut away in a picture, says nothing.
+        showings: of each pixel to the network, > 0; what is known by heart grows as their root.
+
+    Returns:
+        K float64 >= 1.
     """
     deviations = _FAMILIAR * math.sqrt(max(1.0, showings / FRESH))
     seen = np.where(scores > 0, scores, np.nan)
-    return scores * torch.from_numpy(np.exp(deviations * np.nanstd(np.log(seen), axis=0)))
+    return torch.from_numpy(np.exp(deviations * np.nanstd(np.log(seen), axis=0)))

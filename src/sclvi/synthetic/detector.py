@@ -39,7 +39,7 @@ class Detector:
     network: SegmentationNetwork
     taught: TaughtLooks | None = None
     caution: float = 1.0  # about what it is surprised by, while what is usual is measured; see `Role`
-    showings: float = 0.0  # of each pixel it learned from, while the threshold is set; see `as_if_new`
+    showings: float = 0.0  # of each pixel it learned from, while the threshold is set; see `familiarity`
     views: tuple[View, ...] = ((),)  # of the picture, in which a good one looks good; the first is the picture itself
 
     @property

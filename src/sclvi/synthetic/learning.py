@@ -40,21 +40,22 @@ _POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times a
 _DRAWERS = 6  # processes beside a GPU, at most: as many as keep it busy
 
 
-def steps_for(count: int, size: tuple[int, int], most: int) -> int:
-    """How many steps can be learned from so many images of (h, w) px; 0: too few to learn anything of use."""
-    steps = min(most, int(_SHOWINGS / _showings(1, count, size)))
+def steps_for(pixels: int, size: tuple[int, int], most: int) -> int:
+    """How many steps can be learned from so many pixels, in images of (h, w) px; 0: they teach nothing of use."""
+    steps = min(most, int(_SHOWINGS / _showings(1, pixels, size)))
     return steps if steps >= min(most, _LEAST_STEPS) else 0
 
 
-def caution_after(steps: int, count: int, size: tuple[int, int]) -> float:
+def caution_after(steps: int, pixels: int, size: tuple[int, int]) -> float:
     """About what surprises the network, where it learned for few steps or from few images; see `Role`."""
-    fresh = max(_LEAST_STEPS, float(FRESH / _showings(1, count, size)))
+    fresh = max(_LEAST_STEPS, float(FRESH / _showings(1, pixels, size)))
     return max(1.0, _ENOUGH / min(steps, fresh))
 
 
-def _showings(steps: int, count: int, size: tuple[int, int]) -> Fraction:
-    """How often each pixel of so many images of (h, w) px is shown, if no crop is halved."""
-    return Fraction(steps * _BATCH * math.prod(_crop_size(size)), count * math.prod(size))
+def _showings(steps: int, pixels: int, size: tuple[int, int]) -> Fraction:
+    """How often each of so many pixels, in images of (h, w) px, is shown, if no crop is halved; sides as if even."""
+    crop = math.prod((min(Fraction(_CROP), Fraction(side, 2)) for side in size), start=Fraction(1))
+    return steps * _BATCH * crop / pixels
 
 
 def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -62,15 +63,16 @@ def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
     return min(_CROP, halved_side(size[0])), min(_CROP, halved_side(size[1]))
 
 
-def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> Detector | None:
+def learn_defects(images: Images, pixels: int, most: int, seed: int, progress: Progress) -> Detector | None:
     """Learn for at most so many steps; None where that is none, or where there are too few images.
 
     Args:
         images: N x C x h x w float, prepared by `Light`.
+        pixels: how many these show; tiles that overlap show some of them more than once.
         progress: told of each step.
     """
-    count, size = len(images), (images.shape[2], images.shape[3])
-    steps = steps_for(count, size, most)
+    size = (images.shape[2], images.shape[3])
+    steps = steps_for(pixels, size, most)
     if steps == 0:
         return None
     learner = _Learner(images.shape[1], seed)
@@ -81,8 +83,8 @@ def learn_defects(images: Images, most: int, seed: int, progress: Progress) -> D
             progress("learning synthetic defects", step + 1, steps, f"loss {loss:.3f}")
     detector = Detector(
         to_device(learner.network.folded(), learner.device),
-        caution=caution_after(steps, count, size),
-        showings=float(_showings(steps, count, size)),
+        caution=caution_after(steps, pixels, size),
+        showings=float(_showings(steps, pixels, size)),
     )
     return with_views(detector, images, progress)
 
