@@ -7,7 +7,6 @@ that only score share one training, whose time stands on each of their rows, and
 they are the network for synthetic defects, which sees nothing but these.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +19,7 @@ from unittest.mock import patch
 from torch import Tensor
 
 from benchmarks.accuracy import FIGURES
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.evaluation.evaluate import evaluate
@@ -153,9 +153,7 @@ def _learn_without(category: Path, without: Without, settings: Settings, whole: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--parts", nargs="*", default=[*PARTS], choices=[*PARTS])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "ablation.csv")

@@ -6,7 +6,6 @@ Each category is trained and evaluated by the command line, each in a process of
 those a user would see. Rows go to benchmarks/results/accuracy.csv.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from benchmarks.trained import kept_model
 from sclvi.evaluation.reproduce.run import find_categories
@@ -60,9 +60,7 @@ def _sclvi(*arguments: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--models", type=Path, help="keep the models in this folder, for other benchmarks")
     parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.csv")

@@ -12,7 +12,6 @@ bad_suspects how many of these are defective. A seed draws which defects are mov
 With --audit-only nothing is learned: what the audit flags, check by check, and would drop goes to audit.csv.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.audit.audit import CHECKS
 from sclvi.audit.audit import audit as audit_pictures
@@ -151,9 +151,7 @@ def _found(pictures: Contaminated, dropped: frozenset[str] | None) -> dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--shares", type=float, nargs="*", default=SHARES, help="of bad pictures, 0..1")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--short-side", type=int, default=Settings().short_side, help="working size, px")

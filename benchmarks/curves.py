@@ -16,7 +16,7 @@ def plot_curves(
     rows: Sequence[Row],
     path: Path,
     cost: str,
-    point: Callable[[Row], str],
+    point: str,
     at: Callable[[Row], float],
     finish: Callable[[Axes], None] = lambda _: None,
 ) -> None:
@@ -24,7 +24,7 @@ def plot_curves(
 
     Args:
         cost: label of the axis of costs.
-        point: rows of one category with the same are one point, their mean.
+        point: column; rows of one category with the same in it are one point, their mean.
         at: what a row costs.
         finish: called for each panel, to change its axes.
     """
@@ -33,7 +33,7 @@ def plot_curves(
     for axes, name in zip(figure.subplots(1, 2), ("image_auroc", "pixel_auroc"), strict=True):
         for category, marker in zip(sorted({row["category"] for row in rows}), cycle("osD^vPX*"), strict=False):
             mine = [row for row in rows if row["category"] == category]
-            points = [[row for row in mine if point(row) == one] for one in dict.fromkeys(map(point, mine))]
+            points = [[row for row in mine if row[point] == one] for one in {row[point] for row in mine}]
             along = sorted((fmean(map(at, one)), 100 * fmean(float(row[name]) for row in one)) for one in points)
             axes.plot(*zip(*along, strict=True), marker=marker, label=category)
         axes.set_xlabel(cost)

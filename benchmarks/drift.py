@@ -16,7 +16,6 @@ held out; the others are known. Rows of benchmarks/results/drift.csv:
 `promised` is the most that undisturbed runs may have; `median_pictures` counts from the change to the alarm.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
@@ -188,9 +188,7 @@ def measure(category: Path, runs: int) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--out", type=Path, default=RESULTS / "drift.csv")
     arguments = parser.parse_args()

@@ -7,7 +7,6 @@ and a seed draws them. All are not learned from again where accuracy.csv has tha
 for each goes to benchmarks/results/few_shot.csv; the plot beside it shows all its rows.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.accuracy import FIGURES
 from benchmarks.curves import plot_curves
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.data.layouts import find_layout
 from sclvi.decision.threshold import promise_of
@@ -78,11 +78,7 @@ def _row(
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Image and pixel AUROC over the number of good pictures, a line for each category, mean over seeds."""
-    plot_curves(rows, path, "good pictures", _images, lambda row: float(_images(row)), _in_logarithms)
-
-
-def _images(row: dict[str, str]) -> str:
-    return row["train_images"]
+    plot_curves(rows, path, "good pictures", "train_images", lambda row: float(row["train_images"]), _in_logarithms)
 
 
 def _in_logarithms(axes: Axes) -> None:
@@ -92,9 +88,7 @@ def _in_logarithms(axes: Axes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--counts", nargs="*", default=COUNTS, help="numbers of good pictures, or all")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS / "few_shot.csv")

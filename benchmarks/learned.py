@@ -9,8 +9,6 @@ the picture was learned from, in deviations of the pictures' scores (below 0: lo
 A row for each category, number of pictures and number of steps goes to benchmarks/results/learned.csv.
 """
 
-import argparse
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.few_shot import draw_pictures
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.data.alignment import Alignment
 from sclvi.data.good import read_good
@@ -63,20 +62,21 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> tuple[NDAr
     images = data.lit(measure_light(data.images, settings))
     half = len(pictures) // 2
     halves = torch.arange(2 * half).split(half)
-    first, second = (_log_scores(images, learned, settings, data.alignment)[: 2 * half] for learned in halves)
+    pixels = half * data.pixels_of(0)
+    first, second = (_log_scores(images, learned, pixels, settings, data.alignment)[: 2 * half] for learned in halves)
     gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
-    size = (images.shape[2], images.shape[3])
-    steps = steps_for(half * math.prod(size), size, settings.synthetic_steps)
+    steps = steps_for(pixels, (images.shape[2], images.shape[3]), settings.synthetic_steps)
     return np.asarray((gained[:half] - gained[half:]) / 2), steps
 
 
-def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, alignment: Alignment) -> NDArray[np.float64]:
-    """Of each picture, scored as if it were new by what learned from some of them."""
+def _log_scores(
+    images: Images, learned: torch.Tensor, pixels: int, settings: Settings, alignment: Alignment
+) -> NDArray[np.float64]:
+    """Of each picture, scored as if it were new by what learned from some of them, which have so many pixels."""
     encoder, _ = learn_encoder(images, learned, settings, silent)
     moments = see_surface(encoder, images, silent)  # type: ignore[arg-type]  # the default's encoder is dense
     nearness = nearness_that_fits(encoder, images, settings, silent, alignment.places_alike)
     memories = fill_memories(encoder, images, settings, silent, nearness)
-    pixels = len(learned) * math.prod(images.shape[2:])
     detector = learn_defects(Selection(images, learned), pixels, settings.synthetic_steps, settings.seed, silent)
     inspector = Inspector(encoder, memories, moments.surface(), settings, detector)
     every = [range(number, number + 1) for number in range(len(images))]
@@ -88,9 +88,7 @@ def _log_scores(images: Images, learned: torch.Tensor, settings: Settings, align
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--draws", type=int, default=3)

@@ -7,12 +7,12 @@ has, or none, and with all, each as `benchmarks.accuracy` does. A row for each g
 the plot beside it shows all its rows.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import measure
 from benchmarks.curves import plot_curves
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, read_rows
@@ -23,17 +23,11 @@ STEPS = (0, 1000, 2000, Settings().synthetic_steps)
 
 def plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     """Image and pixel AUROC over minutes of training, a line for each category, mean over seeds."""
-    plot_curves(rows, path, "minutes of training", lambda row: row["synthetic_steps"], _minutes)
-
-
-def _minutes(row: dict[str, str]) -> float:
-    return float(row["train_seconds"]) / 60
+    plot_curves(rows, path, "minutes of training", "synthetic_steps", lambda row: float(row["train_seconds"]) / 60)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(__doc__)
     parser.add_argument("--steps", type=int, nargs="*", default=STEPS, help="of learning to see synthetic defects")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS / "minutes.csv")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.options import categories_parser
 from benchmarks.tables import RESULTS
 from sclvi.learn import train
 from sclvi.model_file import save
@@ -16,9 +17,7 @@ T = TypeVar("T")
 
 def parser_for(description: str | None, out: str) -> argparse.ArgumentParser:
     """With the options of all of them; `out`: the file of the rows, in benchmarks/results."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of MVTec-layout categories")
-    parser.add_argument("--categories", nargs="+", help="only these")
+    parser = categories_parser(description)
     parser.add_argument("--short-side", type=int, default=Settings().short_side, help="px; fewer are quicker")
     parser.add_argument("--models", type=Path, default=Path("build"), help="folder for trained models")
     parser.add_argument("--out", type=Path, default=RESULTS / out)

@@ -12,7 +12,6 @@ Picture = NDArray[Any]  # H x W x C: uint8, uint16 or float32
 MAX_PIXELS = 100_000_000
 MAX_CHANNELS = 16
 MIN_SIDE = 16
-NO_NUMBERS = "holds NaN, infinite or no-data values"
 _NO_DATA = 1e30  # or more, either way, is no measurement
 
 
@@ -21,7 +20,7 @@ def as_picture(array: ArrayLike) -> Picture:
 
     array: H x W or H x W x C; uint8, uint16, float32, float64 (-> float32), bool (-> 0 and 255). Returns H x W x C
     uint8, uint16 or float32 in the machine's byte order; may share the array's memory. Raises SclviError for another
-    shape or type, a side under MIN_SIDE, more than MAX_CHANNELS channels, or what `holds_numbers` refuses.
+    shape or type, a side under MIN_SIDE, more than MAX_CHANNELS channels, or what `as_float32` refuses.
     """
     picture = np.asarray(array)
     if picture.ndim == 2:
@@ -38,13 +37,17 @@ def as_picture(array: ArrayLike) -> Picture:
         return picture.astype(picture.dtype.newbyteorder("="), copy=False)
     if picture.dtype.kind + str(picture.dtype.itemsize) not in ("f4", "f8"):
         raise SclviError(f"array holds {picture.dtype}; uint8, uint16, float32, float64 or bool is needed")
+    return as_float32(picture, "array ")
+
+
+def as_float32(picture: Picture, what: str = "") -> Picture:
+    """A float picture in the one kind of float that pictures have.
+
+    Raises SclviError, its line starting with `what`, where a value is NaN, infinite or stands for no value, as
+    GeoTIFF's -3.4e38 does.
+    """
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
         picture = picture.astype(np.float32, copy=False)
-    if not holds_numbers(picture):
-        raise SclviError(f"array {NO_NUMBERS}")
+    if not (picture.min() > -_NO_DATA and picture.max() < _NO_DATA):  # a NaN is neither
+        raise SclviError(f"{what}holds NaN, infinite or no-data values")
     return picture
-
-
-def holds_numbers(picture: Picture) -> bool:
-    """Whether all values of a float picture are finite and none stands for no value, as GeoTIFF's -3.4e38 does."""
-    return bool(picture.min() > -_NO_DATA and picture.max() < _NO_DATA)  # a NaN is neither

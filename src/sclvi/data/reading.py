@@ -22,7 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, NO_NUMBERS, Picture, as_picture, holds_numbers
+from sclvi.data.arrays import MAX_CHANNELS, MAX_PIXELS, MIN_SIDE, Picture, as_float32, as_picture
 from sclvi.errors import PictureError, SclviError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy"})
@@ -232,13 +232,7 @@ def _decode_deep_tiff(file: BinaryIO, header: _TiffHeader) -> Picture:
 
 def _finite(picture: Picture) -> Picture:
     """Float as float32."""
-    if picture.dtype.kind != "f":
-        return picture
-    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused in the next line
-        picture = picture.astype(np.float32, copy=False)
-    if not holds_numbers(picture):
-        _refuse(NO_NUMBERS)
-    return picture
+    return as_float32(picture) if picture.dtype.kind == "f" else picture
 
 
 def _decode_npy(file: BinaryIO) -> Picture:
