@@ -265,6 +265,8 @@ def test_train_names_what_it_leaves_out(sclvi, folder, tmp_path):
     code, out, _ = sclvi(*arguments, "--audit", "drop")
     assert code == 0
     assert f"left out: {folder / '024.png'} (unlike the others" in out
+    # the copy takes nothing from the promise
+    assert "if all of it is (1 of the pictures), at most" in out
     assert f"left out: {folder / '025.png'} (copy of {folder / '003.png'})" in out.splitlines()
 
 

@@ -62,7 +62,7 @@ def test_levels_survive_saving(model, tmp_path):
     again = sclvi.load(tmp_path / "bands.sclvi")
     for before, after in zip(*(one.inspect([bands(1), bands(2, FAINT)]) for one in (model, again)), strict=True):
         assert np.array_equal(before.anomaly_map, after.anomaly_map) and before == after
-    with pytest.raises(SclviError, match="array 0: holds uint16 numbers, the model is trained on float"):
+    with pytest.raises(SclviError, match="array 0: holds uint16 numbers where float is expected"):
         list(again.inspect([bands(1).astype(np.uint16)]))
 
 
@@ -92,7 +92,7 @@ def test_from_files_to_report(sclvi, tmp_path):
     assert (code, err) == (0, "") and "128x128 px, 16 channels" in out
     code, out, err = sclvi("inspect", path, new, "--out", tmp_path / "out", "--quiet")
     assert code == 1
-    assert err.strip().endswith("rgb.png: has 3 channels, the model is trained on 16") and len(err.splitlines()) == 1
+    assert err.strip().endswith("rgb.png: has 3 channels where 16 are expected") and len(err.splitlines()) == 1
     records = [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()]
     verdicts = {record["image"].rsplit("/", 1)[1]: record["verdict"] for record in records}
     assert verdicts["bad.tif"] == "defective"
@@ -127,8 +127,8 @@ def test_in_a_mixed_folder_the_channels_of_most_pictures_count_and_the_others_ar
     good = read_good(tmp_path, (64, 64), 64, False, silent, lambda name, error: left_out.append(str(error)))
     assert good.images.shape == (4, 1, 64, 64)
     assert left_out == [
-        f"{tmp_path / '4.png'}: has 3 channels, the model is trained on 1",
-        f"{tmp_path / '5.npy'}: has 16 channels, the model is trained on 1",
+        f"{tmp_path / '4.png'}: has 3 channels where 1 is expected",
+        f"{tmp_path / '5.npy'}: has 16 channels where 1 is expected",
     ]
     with pytest.raises(SclviError, match=r"4\.png: has 3 channels"):
         read_good(tmp_path, (64, 64), 64, False, silent, None)

@@ -105,6 +105,39 @@ def test_rules_coco_and_labelme(sclvi, model, category, tmp_path):
     assert err.splitlines() == [f"{labels}: was changed by hand and is left as it is"] and labels.read_text() == "{}"
 
 
+def test_names_with_brackets_and_colons_are_told_as_they_are(sclvi, category, tmp_path):
+    place = tmp_path / "[/bold] :smile:"
+    place.mkdir(parents=True)
+    code, out, err = sclvi("train", category, "--out", place / "[red].sclvi", *TRAIN[:-1])
+    assert (code, err) == (0, "") and str(place / "[red].sclvi") in out
+    code, out, _ = sclvi("inspect", place / "[red].sclvi", category / "test/good", "--out", place / "[1]")
+    assert code == 0 and str(place / "[1]" / "report.html") in out
+    category.rename(place / "[pins]")
+    try:
+        code, out, _ = sclvi("evaluate", place / "[red].sclvi", place / "[pins]")
+    finally:
+        (place / "[pins]").rename(category)
+    assert code == 0 and "[pins]: 3 good, 3 defective" in out
+
+
+def test_results_of_another_model_are_not_lost_without_a_word(sclvi, model, category, tmp_path):
+    sclvi("inspect", model, category / "test", "--out", tmp_path / "out")
+    sclvi("train", category, "--out", tmp_path / "other.sclvi", *TRAIN, "--seed", "1")
+    before = (tmp_path / "out/results.jsonl").read_bytes()
+    assert sclvi("inspect", tmp_path / "other.sclvi", tmp_path / "mistyped", "--out", tmp_path / "out")[0] == 2
+    assert (tmp_path / "out/results.jsonl").read_bytes() == before
+    code, said, told = sclvi("inspect", tmp_path / "other.sclvi", category / "test/good", "--out", tmp_path / "out")
+    assert code == 0 and "of earlier runs" not in said
+    assert told.startswith(f"{tmp_path / 'out'}: held 6 results of another model") and len(told.splitlines()) == 1
+    said = sclvi("inspect", tmp_path / "other.sclvi", category / "test/blotch", "--out", tmp_path / "out")[1]
+    assert "(with 3 of earlier runs)" in said
+
+
+def test_version(sclvi):
+    code, out, _ = sclvi("--version")
+    assert code == 0 and out.startswith("sclvi ") and "torch 2." in out
+
+
 def test_fail_on_defect(sclvi, model, category, tmp_path):
     assert sclvi("inspect", model, category / "test/blotch", "--out", tmp_path, "--fail-on-defect", "-q") == (3, "", "")
 
@@ -125,6 +158,9 @@ def test_bad_pictures_are_named_and_the_others_done(sclvi, model, category, tmp_
         assert sum(name in line for line in lines) == 1
     assert "fine.png" in (tmp_path / "out/results.jsonl").read_text()
     assert "words.png" in (tmp_path / "out/report.html").read_text()
+    with (tmp_path / "out/skipped.csv").open() as file:
+        reasons = {row["image"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons[str(tmp_path / "gone.png")] == "does not exist"
 
 
 def test_evaluate_gives_the_agreed_keys(sclvi, model, category, tmp_path):
@@ -167,7 +203,11 @@ def test_without_masks_pixel_figures_are_null(sclvi, model, category, tmp_path):
         (["train", "{category}", "--out", "{tmp}/no/such/m.sclvi"], "no such folder"),
         (["train", "{category}", "--out", "{tmp}"], "is a folder"),
         (["train", "{category}", "--size", "12"], "12"),
-        (["train", "{category}", "--false-reject-rate", "2"], "false_reject_rate"),
+        (["train", "{category}", "--false-reject-rate", "2"], "--false-reject-rate: Input"),
+        (["train", "{category}", "--overlap", "8"], "--tile"),
+        (["train", "{category}", "--tile", "256", "--overlap", "200"], "sclvi: tiles of 256 px"),
+        (["train", "{category}/test", "--out", "{tmp}/m.sclvi"], "beside blotch"),
+        (["inspect", "{model}", "{tmp}/mistyped", "--out", "{tmp}/o"], "mistyped: does not exist"),
         (["inspect", "{tmp}/empty", "{category}", "--out", "{tmp}/o"], "empty"),
         (["inspect", "{model}", "{tmp}/empty", "--out", "{tmp}/o"], "empty"),
         (["inspect", "{model}", "{category}/test", "--out", "/dev/null/o"], "/dev/null/o"),

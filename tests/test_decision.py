@@ -6,7 +6,7 @@ from scipy.ndimage import label
 
 from sclvi.decision.defects import find_regions, scale_box
 from sclvi.decision.inspection import Box
-from sclvi.decision.threshold import conformal_threshold, images_needed
+from sclvi.decision.threshold import conformal_threshold, images_needed, promise_without
 
 
 def test_threshold_by_hand():
@@ -29,6 +29,18 @@ def test_images_needed_is_the_smallest_number_that_keeps_the_rate(rate):
     assert conformal_threshold([0.0] * needed, rate).promised_rate <= rate * (1 + 1e-6)
     if needed > 1:
         assert not conformal_threshold([0.0] * (needed - 1), rate).is_kept
+
+
+def test_promise_without_is_what_counting_gives_where_all_that_was_left_out_would_be_rejected():
+    rng, rate, left_out = np.random.default_rng(0), 0.2, 5
+    rejected = []
+    for _ in range(4000):
+        scores = rng.lognormal(size=25)  # of 24 scored pictures, the five highest left out, and a new one
+        threshold = conformal_threshold(sorted(scores[:-1])[:-left_out], rate)
+        rejected.append(scores[-1] > threshold.value)
+    assert promise_without(threshold, left_out) == pytest.approx((0.2 * 20 + 5) / 25)
+    assert np.mean(rejected) == pytest.approx((0.2 * 20 + 5) / 25, abs=0.03)  # 4 sigma
+    assert promise_without(threshold, 0) == threshold.promised_rate
 
 
 def test_promised_rate_is_kept_on_average():

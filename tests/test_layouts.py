@@ -109,6 +109,17 @@ def test_train_and_test_without_good_is_not_taken_for_good_pictures(tmp_path):
     assert refusal(tmp_path) == f"{tmp_path}: has train and test, but no train/good"
 
 
+@pytest.mark.parametrize("good", ["good", "OK"])
+def test_a_folder_that_sorts_good_from_bad_is_not_taken_for_good_pictures(tmp_path, good):
+    touch(tmp_path, f"{good}/0.png", "crack/0.png", "hole/deep/0.png")
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: holds {good} beside crack, hole, so not all of it is good; "
+        f"choose {tmp_path / good}, or move the good pictures into one folder"
+    )
+    touch(tmp_path / "only", f"{good}/0.png", f"{good}/monday/0.png", "notes/read.txt")
+    assert len(find_layout(tmp_path / "only").train) == 2
+
+
 def test_plain_folder(tmp_path):
     root = touch(
         tmp_path / "caps",
@@ -260,6 +271,11 @@ def test_expand_keeps_a_missing_file_so_that_the_others_are_done(tmp_path):
     touch(tmp_path, "a.png")
     named = [tmp_path / "a.png", tmp_path / "b.png"]
     assert expand_pictures(named) == named
+
+
+def test_expand_refuses_what_is_not_there_at_all(tmp_path):
+    with pytest.raises(SclviError, match="mistyped: does not exist"):
+        expand_pictures([tmp_path / "mistyped", tmp_path / "b.png"])
 
 
 def test_expand_refuses_an_empty_folder(tmp_path):

@@ -59,7 +59,7 @@ def test_a_channel_without_contrast_stays_finite_and_has_the_widest_scale():
 
 def test_whole_numbers_are_refused_where_float_was_learned():
     levels = measure_levels(pictures(3))
-    with pytest.raises(SclviError, match=r"^holds uint8 numbers, the model is trained on float$"):
+    with pytest.raises(SclviError, match=r"^holds uint8 numbers where float is expected$"):
         prepare(np.zeros((40, 40, 3), np.uint8), (40, 40), 3, levels)
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+import sclvi
 from sclvi.decision.threshold import conformal_threshold
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.settings import Settings
 
 TRIALS, NEW = 300, 20
 
@@ -56,3 +58,14 @@ def test_no_more_good_parts_are_rejected_than_promised(held):
     deviation = np.std(rejected) / math.sqrt(TRIALS)
     assert np.mean(rejected) <= threshold.promised_rate + 3 * deviation
     assert np.mean(rejected) >= threshold.promised_rate - 3 * deviation  # nor is the promise empty
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("shade", [np.full((128, 1), 120), np.linspace(0, 255, 128)[:, None]], ids=["flat", "gradient"])
+def test_of_identical_pictures_another_one_is_good_and_the_faintest_change_is_not(count, shade):
+    picture = np.repeat(np.broadcast_to(shade, (128, 128))[..., None], 3, 2).astype(np.uint8)
+    model = sclvi.train([picture] * count, Settings(short_side=128, steps=1, synthetic_steps=0))
+    changed = picture.copy()
+    changed[40:60, 40:60] ^= 4
+    same, other = model.inspect([picture, changed])
+    assert (same.verdict, other.verdict) == ("good", "defective")

@@ -315,12 +315,27 @@ def test_lost_overlay_is_redone(tmp_path: Path, images: list[Path]):
 def test_results_of_another_model_are_dropped_with_their_overlays(tmp_path: Path, images: list[Path]):
     inspect_all(ResultsFolder(tmp_path / "out", MODEL), images)
     results = ResultsFolder(tmp_path / "out", "other")
+    assert results.dropped == len(images) and len(results) == 0
     assert not any(map(results.is_done, images))
     assert not list((tmp_path / "out" / "overlays").iterdir())
     results.add(inspection_of(images[0], model="other"), np.asarray(Image.open(images[0])))
     assert [record["model"] for record in records_in(tmp_path / "out")] == ["other"]
     with pytest.raises(ValueError, match="results of other"):
         results.add(inspection_of(images[0]), np.asarray(Image.open(images[0])))
+
+
+def test_a_picture_is_the_same_by_whichever_path_it_is_named(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    results = ResultsFolder(tmp_path / "out", MODEL)
+    inspect_all(results, images)
+    monkeypatch.chdir(images[0].parent)
+    near = Path(images[0].name)
+    assert results.is_done(near) and results.record(near) is not None
+    results.add(inspection_of(near), np.asarray(Image.open(near)))
+    again = ResultsFolder(tmp_path / "out", MODEL)
+    assert len(again) == len(images) == len(list((tmp_path / "out" / "overlays").iterdir()))
+    assert again.is_done(images[0])
 
 
 def test_pictures_of_earlier_calls_stay_and_skipped_ones_are_told(tmp_path: Path, images: list[Path]):

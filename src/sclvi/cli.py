@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from sclvi.console import Skipped, errors, output, progress_bars
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.console import Skipped, errors, output, progress_bars, show_table
+from sclvi.errors import OnSkip, SclviError, complaint, leave_out
 
 if TYPE_CHECKING:
     from sclvi.decision.inspection import Box
@@ -91,12 +92,30 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 done but something was skipped, 2 error, 3 defect found (with --fail-on-defect), "
     "4 camera or light changed (with --fail-on-drift).",
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        output.print(f"sclvi {version('sclvi')}, torch {version('torch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no summary.")]
 GoodPath = Annotated[
     Path, typer.Argument(metavar="GOOD", help="Folder of good pictures, MVTec category, or CSV manifest.")
 ]
 Size = Annotated[
-    str | None, typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT. [320]")
+    str | None,
+    typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT.", show_default="320"),
 ]
 RegionPaths = Annotated[
     list[Path] | None,
@@ -104,15 +123,18 @@ RegionPaths = Annotated[
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by 'sclvi train'.")]
 Pictures = Annotated[
-    list[str] | None, typer.Argument(metavar="[IMAGE...]", help="Pictures; with --undo, numbers of what is undone.")
+    list[str] | None, typer.Argument(metavar="IMAGE", help="Pictures; with --undo, numbers of what is undone.")
 ]
 BoxOptions = Annotated[
     list[str] | None, typer.Option("--box", metavar="X,Y,W,H", help="In px of the picture; may be given several times.")
 ]
 Listing = Annotated[bool, typer.Option("--list", help="Only list what was said, of which picture, when and by whom.")]
 Undo = Annotated[bool, typer.Option("--undo", help="Take back those with the given numbers, else the last.")]
-By = Annotated[str | None, typer.Option(help="Who says so. [the user's name]")]
-OverModel = Annotated[Path | None, typer.Option("--out", help="Where to write the model. [over MODEL]")]
+By = Annotated[str | None, typer.Option(help="Who says so.", show_default="the user's name")]
+OverModel = Annotated[Path | None, typer.Option("--out", help="Where to write the model.", show_default="over MODEL")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="The same seed on the same machine gives the same model.")
+]
 
 
 @app.command()
@@ -132,26 +154,30 @@ def train(
     ] = None,
     memory_mib: Annotated[float | None, typer.Option(help="What the memory of good patches may take, MiB.")] = None,
     fusion: Annotated[
-        FusionChoice | None, typer.Option(help="How the nearest memory items become one pattern. [affinity]")
+        FusionChoice | None,
+        typer.Option(help="How the nearest memory items become one pattern.", show_default="affinity"),
     ] = None,
-    eta: Annotated[int | None, typer.Option(help="Memory items that are fused. [10]")] = None,
+    eta: Annotated[int | None, typer.Option(help="Memory items that are fused.", show_default="10")] = None,
     tile: Annotated[
         int | None, typer.Option(help="Look at large pictures at full size, in tiles of this side in px, such as 512.")
     ] = None,
-    overlap: Annotated[int | None, typer.Option(help="px that neighbouring tiles share. [64]")] = None,
+    overlap: Annotated[int | None, typer.Option(help="px that neighbouring tiles share.", show_default="64")] = None,
     align: Annotated[
         bool | None,
-        typer.Option(help="Turn parts to lie alike and cut pictures to them, where good pictures allow it. [align]"),
+        typer.Option(
+            help="Turn parts to lie alike and cut pictures to them, where good pictures allow it.", show_default="align"
+        ),
     ] = None,
     thumbnails_kib: Annotated[
-        float | None, typer.Option(help="What small copies of the good pictures may take in the model, KiB. [4096]")
+        float | None,
+        typer.Option(help="What small copies of the good pictures may take in the model, KiB.", show_default="4096"),
     ] = None,
     audit: Annotated[
         AuditChoice,
         typer.Option(help="First look for pictures that do not belong: name them, or leave out what misleads."),
     ] = AuditChoice.OFF,
     region: RegionPaths = None,
-    seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same model.")] = 0,
+    seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
     """Learn what good parts look like and write a model."""
@@ -169,6 +195,8 @@ def train(
     given |= {"thumbnails_kib": thumbnails_kib, "tile": tile, "overlap": overlap}
     if tile is not None and size is not None:
         raise SclviError("--tile looks at pictures at full size; leave --size out")
+    if overlap is not None and tile is None:
+        raise SclviError("--overlap is of tiles; give --tile, too")
     options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     options |= _size_options(size)
     settings = choose_preset(preset.value, seed=seed, false_reject_rate=false_reject_rate, audit=audit.value, **options)
@@ -193,6 +221,8 @@ def train(
             f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures, each seen as if it were new: "
             + _promise(threshold)
         )
+        if audit is AuditChoice.DROP:
+            _say_left_out(model)
         _say_regions(model)
         if len(model.pictures) < _FEW:
             output.print(
@@ -202,9 +232,10 @@ def train(
         if not threshold.is_kept:
             rate = min(one.asked_rate for one in model.calibration.regions)
             needed = pictures_needed(rate, model.inspector.settings)
+            more = max(1, needed - (threshold.pictures if settings.set_aside == 0 else len(model.pictures)))
             output.print(
                 f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} good pictures, "
-                f"{needed - len(model.pictures)} more; or 'sclvi calibrate' with {images_needed(rate)} others"
+                f"{more} more; or 'sclvi calibrate' with {images_needed(rate)} others"
             )
     _exit_if_skipped(skipped)
 
@@ -215,7 +246,7 @@ def calibrate_model(
     good: Annotated[
         Path, typer.Argument(metavar="GOOD", help="Folder or CSV manifest of good pictures not trained on.")
     ],
-    out: Annotated[Path | None, typer.Option(help="Where to write the model. [over MODEL]")] = None,
+    out: OverModel = None,
     false_reject_rate: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
     quiet: Quiet = False,
 ) -> None:
@@ -303,7 +334,6 @@ def audit_pictures(
         output.print(
             f"{len(audited.pictures)} pictures, {len(audited.flagged)} suspect, {len(skipped.names)} skipped; "
             f"page: {(out / 'audit.html').resolve()}",
-            markup=False,
         )
     _exit_if_skipped(skipped)
 
@@ -347,15 +377,20 @@ def inspect(
         summary = inspect_folder(
             loaded, expand_pictures(images), out, progress, skipped, rules=asked, coco=coco, labelme=labelme
         )
+    if summary.dropped:
+        errors.print(
+            f"{out}: held {summary.dropped} results of another model, now gone; another --out keeps them apart"
+        )
     for path in summary.kept:
-        errors.print(f"{path}: was changed by hand and is left as it is", markup=False)
+        errors.print(f"{path}: was changed by hand and is left as it is")
     if not quiet:
         done_before = f", {summary.done_before} of them done before" if summary.done_before else ""
+        earlier = f" (with {summary.earlier} of earlier runs)" if summary.earlier else ""
         accepted = f" ({summary.accepted} of them by the rules)" if summary.accepted else ""
         output.print(
             f"{summary.good} good{accepted}, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
             f"{drift_line(summary.drift)}\n"
-            f"report: {summary.report.resolve()}"
+            f"report: {summary.report.resolve()}{earlier}"
         )
     _exit_if_skipped(skipped)
     if fail_on_drift and summary.drift.changes:
@@ -388,18 +423,21 @@ def evaluate(
         text = json.dumps({**content, **evaluation.figures, "model": loaded.fingerprint}, indent=2)
         write_atomically(json_file, text.encode() + b"\n")
     if not quiet:
-        output.print(figures_table(evaluation))
+        show_table(figures_table(evaluation))
     _exit_if_skipped(skipped)
 
 
 @app.command()
 def bench(
     good: Annotated[
-        Path | None, typer.Argument(metavar="[GOOD]", help="Good pictures or MVTec category. [made-up gears]")
+        Path | None,
+        typer.Argument(metavar="GOOD", help="Good pictures or MVTec category.", show_default="made-up gears"),
     ] = None,
     out: Annotated[Path, typer.Option(help="CSV file that rows are added to.")] = Path("speed.csv"),
     size: Annotated[int, typer.Option(help="Short side that is worked at, px.")] = 256,
-    threads: Annotated[int | None, typer.Option(help="[one for each core]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of each measurement.", show_default="one for each core")
+    ] = None,
     train_images: Annotated[int, typer.Option(help="Pictures to learn from, where they are made up.")] = 100,
     against: Annotated[
         str,
@@ -428,7 +466,7 @@ def bench(
             progress=progress,
         )
     if not quiet:
-        output.print(speed_table(rows))
+        show_table(speed_table(rows))
 
 
 @app.command()
@@ -497,7 +535,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demonstration's pictures, models and reports.")] = Path(
         "sclvi-demo"
     ),
-    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed draws other pictures.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Draw pictures of made-up parts, learn the good ones, find the defects, write the report."""
@@ -508,7 +546,7 @@ def demo(
         results = run_demo(out, seed, progress)
     for result in results:
         if not quiet:
-            output.print(figures_table(result.evaluation))
+            show_table(figures_table(result.evaluation))
         output.print(f"{result.evaluation.category} report: {result.report.resolve()}")
 
 
@@ -537,9 +575,8 @@ def _correct(
     from sclvi.model_file import save
 
     if listing:
-        for correction in model.corrections:
-            if correction.kind == kind:
-                output.print(describe(correction), markup=False)
+        said = [describe(correction) for correction in model.corrections if correction.kind == kind]
+        output.print("\n".join(said) or f"nothing was {kind}")
         return
     skipped = Skipped()
     if undo:
@@ -554,7 +591,7 @@ def _correct(
             saving.result()
     if not quiet:
         for line in said:
-            output.print(line, markup=False)
+            output.print(line)
         if said and kind == "flagged" and not undo:
             output.print("good parts may be rejected more often than promised; 'sclvi calibrate' renews the promise")
     _exit_if_skipped(skipped)
@@ -630,7 +667,7 @@ def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
     """A line for each picture that the audit flagged."""
     for name, reasons in audit["flagged"].items():
         what = "left out" if dropped and name in audit["misleading"] else "suspect"
-        output.print(f"{what}: {name} ({'; '.join(reasons)})", markup=False)
+        output.print(f"{what}: {name} ({'; '.join(reasons)})")
 
 
 def _say_suspects(model: "Model", what: str, advice: str | None = None) -> None:
@@ -638,9 +675,22 @@ def _say_suspects(model: "Model", what: str, advice: str | None = None) -> None:
     suspects = model.metadata["suspects"]
     usual = median(model.calibration.scores)
     for name, score in sorted(suspects.items(), key=lambda one: -one[1]):
-        output.print(f"{what}: {name} (scores {score:.3f}, a usual good picture {usual:.3f})", markup=False)
+        output.print(f"{what}: {name} (scores {score:.3f}, a usual good picture {usual:.3f})")
     if suspects and advice is not None:
         output.print(f"look at them: a defective picture among the good ones raises the threshold; {advice}")
+
+
+def _say_left_out(model: "Model") -> None:
+    """What becomes of the promise if the pictures that were left out for their looks are good parts all the same."""
+    from sclvi.decision.threshold import promise_without
+
+    left_out = model.metadata["audit"]["unlike"] + len(model.metadata["suspects"])
+    if left_out:
+        rate = min(1.0, sum(promise_without(one, left_out) for one in model.calibration.regions))
+        output.print(
+            f"that holds if what was left out is not good; if all of it is ({left_out} of the pictures), at most "
+            f"{rate:.1%} of good parts are rejected"
+        )
 
 
 def _promise(threshold: "Threshold") -> str:
@@ -654,7 +704,6 @@ def _say_regions(model: "Model") -> None:
         if name:
             output.print(
                 f"region {name}: threshold {threshold.value:.3f}, {_promise(threshold)} by it",
-                markup=False,
             )
 
 
@@ -707,11 +756,12 @@ def run() -> None:
     try:
         app()
     except SclviError as error:
-        errors.print(f"sclvi: {error}", markup=False)
+        errors.print(f"sclvi: {error}")
         sys.exit(Exit.ERROR)
     except ValidationError as error:
-        first = error.errors()[0]
-        errors.print(f"sclvi: {'.'.join(map(str, first['loc']))}: {first['msg']}", markup=False)
+        setting, _, message = complaint(error)
+        option = {"": "", "short_side": "--size: "}.get(setting, f"--{setting.replace('_', '-')}: ")
+        errors.print(f"sclvi: {option}{message}")
         sys.exit(Exit.ERROR)
     except SystemExit as exit_:
         if exit_.code == Exit.INTERRUPTED:  # typer's answer to Ctrl-C

@@ -6,12 +6,20 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 
 from sclvi.errors import SclviError
 from sclvi.progress import Progress, silent
 
-output = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# names of files may hold square brackets and colons, which are neither markup nor emoji
+output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+_WIDE = 400  # characters, where no terminal limits a line
+
+
+def show_table(table: Table) -> None:
+    """As wide as it needs, but on a terminal."""
+    output.print(table, width=None if output.is_terminal else _WIDE)
 
 
 @contextmanager
@@ -21,11 +29,11 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
         yield silent
         return
     columns = (
-        TextColumn("{task.description:<22}"),
+        TextColumn("{task.description:<22}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[reached]}"),
+        TextColumn("{task.fields[reached]}", markup=False),
     )
     with Bars(*columns, console=errors) as bars:
         tasks: dict[str, TaskID] = {}
@@ -48,4 +56,4 @@ class Skipped:
 
     def __call__(self, name: str, error: SclviError) -> None:
         self.names.append(name)
-        errors.print(f"skipped: {error}", markup=False)
+        errors.print(f"skipped: {error}")

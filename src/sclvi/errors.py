@@ -1,6 +1,10 @@
 """The one exception that users are meant to see, its kinds, and what becomes of it in a batch."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SclviError(Exception):
@@ -15,6 +19,17 @@ def about(name: str, error: SclviError) -> SclviError:
     """The error, its line starting with the name of the picture that it is about."""
     message = str(error)
     return error if message.startswith(name) else SclviError(f"{name}: {message}")
+
+
+def reason(name: str, error: SclviError) -> str:
+    """What the error says, where the name of the picture that it is about stands beside it."""
+    return str(error).removeprefix(f"{name}: ")
+
+
+def complaint(error: "ValidationError") -> tuple[str, str, str]:
+    """The first thing that is wrong: its place, such as "regions.0.name" or "", its kind, and what is wrong."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["type"], first["msg"].removeprefix("Value error, ")
 
 
 OnSkip = Callable[[str, SclviError], None]  # told the name and the error of what is left out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sclvi.decision.drift import SCORE, Drift, find_drift
 from sclvi.decision.rules import Rules
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.errors import OnSkip, SclviError, leave_out, reason
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 from sclvi.report.folder import ResultsFolder
@@ -24,6 +24,8 @@ class Summary:
     done_before: int  # by an earlier run
     report: Path
     drift: Drift
+    earlier: int  # other pictures that the report shows, of earlier runs
+    dropped: int  # results of another model, which were there
     kept: tuple[Path, ...]  # LabelMe files that were left as they are, since someone changed them
 
 
@@ -60,7 +62,7 @@ def inspect_folder(
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
     def skip(name: str, error: SclviError) -> None:
-        folder.skip(name, str(error))
+        folder.skip(name, reason(name, error))
         leave_out(name, error, on_skip)
 
     for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
@@ -78,6 +80,8 @@ def inspect_folder(
         done_before=len(pictures) - len(waiting),
         report=report,
         drift=drift,
+        earlier=len(folder) - len(records),
+        dropped=folder.dropped,
         kept=tuple(folder.write_labelme()) if labelme else (),
     )
 

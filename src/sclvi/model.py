@@ -39,6 +39,7 @@ from sclvi.side_by_side import side_by_side
 
 BATCH = 8  # pictures; more gains nothing on a CPU
 _READERS = 2
+_LEAST_SCORE = 0.5  # of a raw map, whose usual level is 1
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ class Calibration:
 
         Args:
             usual: of each map.
-            scores: N x K float, of N pictures in K regions of interest.
+            scores: N x K float, of N pictures in K regions of interest; half of what is usual counts as the least, as
+                less is rounding, which is all that tells identical pictures apart.
             rates: the false-reject rate asked of each region.
             outline: at most; a defect ends no higher than the threshold.
         """
+        scores = scores.clamp_min(_LEAST_SCORE)
         regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
         threshold = together(regions)
         unscored = cls(usual, threshold, min(outline, threshold.value), (), regions)

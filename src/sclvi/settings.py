@@ -52,7 +52,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     size: tuple[int, int] | None = Field(None, description="(height, width) of anomaly maps, px; None: by short side")
     short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
     tile: int | None = Field(

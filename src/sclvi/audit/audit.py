@@ -86,6 +86,7 @@ class Audit:
         return {
             "pictures": len(self.pictures),
             "flagged": {one.name: list(one.reasons) for one in self.flagged},
+            "unlike": sum("unlike" in one.failed for one in self.pictures),
             "misleading": [one.name for one in self.flagged if one.misleads],
         }
 

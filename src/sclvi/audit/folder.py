@@ -6,7 +6,7 @@ from sclvi.audit.audit import CHECKS, Audit, audit
 from sclvi.audit.page import render_page
 from sclvi.data.good import read_good
 from sclvi.data.regions import WHOLE, Regions
-from sclvi.errors import OnSkip, SclviError, leave_out
+from sclvi.errors import OnSkip, SclviError, leave_out, reason
 from sclvi.files import write_atomically
 from sclvi.progress import Progress, silent
 from sclvi.report.records import Skipped, csv_table
@@ -44,7 +44,7 @@ def audit_folder(
 
     def skip(name: str, error: SclviError) -> None:
         leave_out(name, error, on_skip)
-        skipped.append({"image": name, "reason": str(error)})
+        skipped.append({"image": name, "reason": reason(name, error)})
 
     data = read_good(good, settings.size, settings.short_side, settings.align, progress, skip, regions=regions)
     audited = audit(data, settings, progress)

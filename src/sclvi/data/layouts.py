@@ -12,6 +12,7 @@ from sclvi.data.reading import PICTURE_SUFFIXES
 from sclvi.errors import SclviError
 
 GOOD = "good"
+_GOOD_NAMES = (GOOD, "ok")  # of folders that stand beside folders of defects
 _COLUMNS = ("path", "split", "label")
 
 
@@ -37,7 +38,8 @@ class Layout:
 def find_layout(root: Path) -> Layout:
     """Recognise a category in MVTec's layout, a .csv manifest, or a folder of good pictures (and its subfolders).
 
-    Raises SclviError, one line naming the folder or the file and row, where there is nothing to learn from or test on.
+    Raises SclviError, one line naming the folder or the file and row, where there is nothing to learn from or test on,
+    or where a plain folder sorts good pictures from others: those must not be learned from as good.
     """
     if root.is_file():
         if root.suffix.lower() != ".csv":
@@ -54,7 +56,9 @@ def find_layout(root: Path) -> Layout:
         root / "test"
     ).is_dir():  # as a plain folder it would learn from its own test pictures
         raise SclviError(f"{root}: has train and test, but no train/{GOOD}")
-    return Layout(tuple(Item(path, GOOD) for path in _pictures(root)), (), root.resolve().name)
+    pictures = _pictures(root)
+    _refuse_sorted(root, pictures)
+    return Layout(tuple(Item(path, GOOD) for path in pictures), (), root.resolve().name)
 
 
 def missing_masks(layout: Layout) -> list[Path]:
@@ -72,8 +76,11 @@ def expand_pictures(paths: Sequence[Path]) -> list[Path]:
     """Files, and the pictures in folders and their subfolders, each once, in order of their names.
 
     A file named here is kept whatever its suffix and even if it does not exist (reading will say, and the others are
-    done); in folders only pictures count. Raises SclviError for a folder without pictures.
+    done); in folders only pictures count. Raises SclviError for a folder without pictures, and where none of `paths`
+    exists.
     """
+    if not any(map(os.path.lexists, paths)):
+        raise SclviError(f"{paths[0]}: does not exist")
     found: dict[Path, Path] = {}
     for path in paths:
         for picture in _pictures(path) if path.is_dir() else [path]:
@@ -102,6 +109,17 @@ def _read_category(root: Path) -> Layout:
             item = Item(item.path, item.defect, next(there, None))
         items.append(item)
     return Layout(layout.train, tuple(items), layout.name, layout.masks)
+
+
+def _refuse_sorted(root: Path, pictures: Sequence[Path]) -> None:
+    folders = sorted({parts[0] for path in pictures if len(parts := path.relative_to(root).parts) > 1})
+    good = [name for name in folders if name.lower() in _GOOD_NAMES]
+    others = [name for name in folders if name not in good]
+    if good and others:
+        raise SclviError(
+            f"{root}: holds {good[0]} beside {', '.join(others)}, so not all of it is good; "
+            f"choose {root / good[0]}, or move the good pictures into one folder"
+        )
 
 
 def _mask_names(masks: Path, item: Item) -> tuple[Path, Path]:

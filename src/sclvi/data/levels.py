@@ -35,7 +35,7 @@ class Levels:
     def check(self, picture: Picture) -> None:
         """Raise SclviError where the picture's numbers cannot be in the unit of those that were measured."""
         if self.floating and picture.dtype.kind != "f":
-            raise SclviError(f"holds {picture.dtype} numbers, the model is trained on float")
+            raise SclviError(f"holds {picture.dtype} numbers where float is expected")
 
 
 def measure_levels(pictures: Iterable[Picture]) -> Levels | None:

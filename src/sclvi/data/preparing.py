@@ -65,7 +65,9 @@ def fit_channels(picture: Picture, channels: int) -> Picture:
         return picture
     if has == 3 and channels == 1 and (picture[..., :1] == picture[..., 1:]).all():
         return picture[..., :1]
-    raise SclviError(f"has {has} channel{'' if has == 1 else 's'}, the model is trained on {channels}")
+    raise SclviError(
+        f"has {has} channel{'' if has == 1 else 's'} where {channels} {'is' if channels == 1 else 'are'} expected"
+    )
 
 
 def working_size(sizes: Sequence[tuple[int, int]], short_side: int) -> tuple[int, int]:

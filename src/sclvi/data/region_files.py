@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sclvi.data.reading import read_picture
 from sclvi.data.regions import MOST_REGIONS, Corners, Kind, Mask, RegionOfInterest, Regions, fill_polygon
-from sclvi.errors import SclviError
+from sclvi.errors import SclviError, complaint
 
 _Side = Annotated[int, Field(ge=1)]
 _Polygon = Annotated[Corners, Field(min_length=3)]
@@ -160,7 +160,5 @@ def _polygon(
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
+    place, _, message = complaint(error)
     return f"{place}: {message}" if place else message

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sclvi.decision.inspection import Verdict
-from sclvi.errors import SclviError
+from sclvi.errors import SclviError, complaint
 
 _Least = Annotated[float | None, Field(ge=0)]
 
@@ -86,9 +86,7 @@ def read_rules(path: Path) -> Rules:
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
+    name, kind, message = complaint(error)
+    if kind == "extra_forbidden":
         return f"{name}: no such rule; there are {', '.join(Rules.model_fields)}"
-    message = first["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -51,6 +51,16 @@ def together(regions: Sequence[Threshold]) -> Threshold:
     return Threshold(regions[0].value, asked, min(promised, 1.0), regions[0].pictures)
 
 
+def promise_without(threshold: Threshold, left_out: int) -> float:
+    """What holds if pictures that were left out of the scored ones are good after all: to leave out the highest lowers
+    the threshold, and the promise is then of parts like those that stayed only.
+
+    (p (n + 1) + d) / (n + d + 1), the share of good pictures that may exceed if all d that were left out do.
+    """
+    scored = threshold.pictures + 1
+    return (threshold.promised_rate * scored + left_out) / (scored + left_out)
+
+
 def p_value(score: float, scores: Sequence[float]) -> float:
     """Conformal p-value: a good picture that is exchangeable with the scored ones gets p or less with probability <= p.
 

@@ -49,8 +49,9 @@ class ResultsFolder:
 
     results.jsonl is the truth and is complete after each `add`; the other files are made from it by `finish`.
     Results of the same model from earlier runs stay. Results of another model are dropped, with their overlays, when
-    the folder is opened. Rules hold for all results in the folder, whatever the rules of earlier runs. Two processes
-    must not fill one folder at the same time.
+    the folder is opened; `dropped` says how many. A picture is the same by whichever path it is named. Rules hold for
+    all results in the folder, whatever the rules of earlier runs. Two processes must not fill one folder at the same
+    time.
     """
 
     def __init__(
@@ -75,12 +76,13 @@ class ResultsFolder:
         """
         self.directory = directory
         self.model = model
+        self.dropped = 0
         self._rules = rules
         self._good = good or {}
         self._regions = regions
-        self._records: dict[str, Record] = {}  # by image
+        self._records: dict[str, Record] = {}  # by path, see `_key`
         self._skipped: dict[str, str] = {}  # reason by image
-        self._files: dict[str, FileRecord | None] = {}  # of the pictures that `is_done` was asked for
+        self._files: dict[str, FileRecord | None] = {}  # by path, of the pictures that `is_done` was asked for
         try:
             for folder in (_OVERLAYS, _COMPARISONS):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -89,15 +91,19 @@ class ResultsFolder:
         self._remove_leftovers()
         self._load()
 
+    def __len__(self) -> int:
+        """How many pictures have results."""
+        return len(self._records)
+
     def is_done(self, image: Path) -> bool:
         """Whether the picture was inspected by this model, has not changed since, and still has its overlay."""
-        key = str(image)
+        key = _key(str(image))
         # remembered from before the picture is read: a change in between makes the next run redo it
         self._files[key] = _file_record(image)
         record = self._records.get(key)
         if record is None or record.get("file") is None or record.get("file") != self._files[key]:
             return False
-        return (self.directory / _overlay_path(key)).is_file()
+        return (self.directory / _overlay_path(record["image"])).is_file()
 
     def add(self, inspection: Inspection, picture: NDArray[np.generic]) -> None:
         """Write the overlay and the comparisons, then the record; a record of the same picture is replaced.
@@ -121,22 +127,25 @@ class ResultsFolder:
             record["comparisons"] = comparisons
         else:
             _remove(self.directory / comparisons)  # of an earlier inspection
-        known = self._files.pop(inspection.image, None)
+        known = self._files.pop(_key(inspection.image), None)
         record["file"] = known or _file_record(Path(inspection.image))
         record["channels"] = picture.shape[2]
         record["overlay"] = overlay
         self._append(to_line(record))
+        before = self.record(Path(inspection.image))
+        if before is not None and before["image"] != inspection.image:  # by another path
+            self._remove_drawings(before["image"])
         self._remember(record)
         self._skipped.pop(inspection.image, None)
 
     def skip(self, image: Path | str, reason: str) -> None:
         """Remember a picture that could not be inspected; an older record of it no longer holds and goes."""
         self._skipped[str(image)] = reason
-        self._records.pop(str(image), None)
+        self._records.pop(_key(str(image)), None)
 
     def record(self, image: Path) -> Record | None:
         """What is known of a picture, None if it is not among the results."""
-        return self._records.get(str(image))
+        return self._records.get(_key(str(image)))
 
     def finish(self, drift: Drift | None = None) -> Path:
         """Write results.csv, skipped.csv (only if pictures were skipped in this run), drift.json and report.html.
@@ -204,14 +213,19 @@ class ResultsFolder:
         clean = b"".join(map(to_line, self._records.values()))
         if clean != content:
             write_atomically(self._journal, clean)
-        for image in foreign:
-            if image not in self._records:
-                _remove(self.directory / _overlay_path(image))
-                _remove(self.directory / _comparisons_path(image))
+        drawn = {record["image"] for record in self._records.values()}
+        for image in set(foreign) - drawn:
+            self._remove_drawings(image)
+        self.dropped = len(set(foreign))
+
+    def _remove_drawings(self, image: str) -> None:
+        _remove(self.directory / _overlay_path(image))
+        _remove(self.directory / _comparisons_path(image))
 
     def _remember(self, record: Record) -> None:
-        self._records.pop(record["image"], None)  # so that it moves to the end, as in the file
-        self._records[record["image"]] = record
+        key = _key(record["image"])
+        self._records.pop(key, None)  # so that it moves to the end, as in the file
+        self._records[key] = record
 
     def _append(self, line: bytes) -> None:
         length = self._journal.stat().st_size if self._journal.exists() else 0
@@ -231,6 +245,11 @@ class ResultsFolder:
         for folder in (self.directory, self.directory / _OVERLAYS, self.directory / _COMPARISONS):
             for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp"):
                 _remove(path)
+
+
+def _key(image: str) -> str:
+    """The same for a file named from here and from the root."""
+    return os.path.abspath(image)  # noqa: PTH100  # resolve() would follow links: two of them are two pictures
 
 
 def _overlay_path(image: str) -> str:

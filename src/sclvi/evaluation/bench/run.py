@@ -174,5 +174,5 @@ def _child(arguments: list[str], threads: int, python: Path | None = None) -> st
         raise SclviError(f"measurement failed: {command[0]}: {error.strerror}") from None
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise SclviError(f"measurement failed: {last[0]}")
+        raise SclviError(f"measurement failed: {last[0].removeprefix('sclvi: ')}")
     return done.stdout
