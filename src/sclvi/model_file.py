@@ -64,7 +64,7 @@ def corrected_fingerprint(uncorrected: str, inspector: Inspector) -> str:
     return _digest(arrays, sums_of(arrays), {"uncorrected": uncorrected})[:16] if arrays else uncorrected
 
 
-def save(model: Model, path: Path) -> None:
+def save(model: Model, path: str | Path) -> None:
     """Write the model atomically.
 
     Raises:
@@ -106,7 +106,7 @@ def save(model: Model, path: Path) -> None:
         "metadata": model.metadata,
     }
     digest = _digest(arrays, sums_of(arrays, _known_sums(model.inspector)), content)
-    write_arrays(path, arrays, {"sclvi": json.dumps(content, sort_keys=True), "sha256": digest})
+    write_arrays(Path(path), arrays, {"sclvi": json.dumps(content, sort_keys=True), "sha256": digest})
 
 
 def load(source: str | Path | TensorFile) -> Model:
