@@ -51,6 +51,18 @@ def test_arrays_and_files_give_the_same(model, tmp_path):
     assert from_file.image == str(path)
 
 
+def test_one_picture_and_a_folder_need_no_list(model, tmp_path):
+    parts = [good_part(40), defective_part(50)]
+    for number, part in enumerate(parts):
+        Image.fromarray(part).save(tmp_path / f"{number}.png")
+    scores = [inspection.score for inspection in model.inspect(parts)]
+    assert [inspection.score for inspection in model.inspect(str(tmp_path))] == pytest.approx(scores)
+    assert [inspection.score for inspection in model.inspect(tmp_path / "1.png")] == pytest.approx(scores[1:])
+    assert [inspection.score for inspection in model.inspect(parts[0])] == pytest.approx(scores[:1])
+    with pytest.raises(SclviError, match="gone: does not exist"):
+        model.inspect(tmp_path / "gone")
+
+
 def test_order_and_batches_do_not_matter(model):
     parts = [good_part(number) for number in range(20, 31)]  # more than a batch
     together = [inspection.score for inspection in model.inspect(parts)]

@@ -23,7 +23,7 @@ from sclvi.data.light import Light
 from sclvi.data.pose import Affine, chain, inverse, scaling
 from sclvi.data.preparing import prepare
 from sclvi.data.regions import Regions
-from sclvi.data.sources import Source, read_source, source_name
+from sclvi.data.sources import Source, listed, read_source, source_name
 from sclvi.data.tiles import TileNumbers, Tiling
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.drift import SCORE
@@ -157,20 +157,21 @@ class Model:
         return next(one.picture for one in self.corrections if self.picture_number(one) == number)
 
     def inspect(
-        self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
+        self, images: Source | Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH
     ) -> Iterator[Inspection]:
         """Inspect pictures, in order, reading ahead in threads; batches are worked at side by side.
 
         Args:
-            images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md).
+            images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md); or one of them,
+                or a folder.
             on_skip: called with the name and the error for each picture that cannot be inspected, which is then left
                 out; without it the error is raised.
             batch: pictures that are inspected together.
 
         Raises:
-            SclviError: a picture cannot be read or does not fit, and `on_skip` is not given.
+            SclviError: a picture cannot be read or does not fit, and `on_skip` is not given; or there is none.
         """
-        return (inspection for inspection, _ in self.inspect_pictures(images, on_skip, batch))
+        return (inspection for inspection, _ in self.inspect_pictures(listed(images), on_skip, batch))
 
     def inspect_pictures(
         self, images: Iterable[Source], on_skip: OnSkip | None = None, batch: int = BATCH

@@ -1,13 +1,26 @@
 """Where a picture comes from: a file, or an array of the caller's."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from sclvi.data.arrays import Picture, as_picture
+from sclvi.data.layouts import expand_pictures
 from sclvi.data.reading import read_picture
 
 Source = str | Path | Picture
+
+
+def listed(sources: Source | Iterable[Source]) -> Iterable[Source]:
+    """One source, or the pictures of a folder, as several.
+
+    Raises:
+        SclviError: a path that does not exist, or a folder without pictures.
+    """
+    if isinstance(sources, np.ndarray):
+        return [sources]
+    return expand_pictures([Path(sources)]) if isinstance(sources, str | Path) else sources
 
 
 def source_name(number: int, source: Source) -> str:
