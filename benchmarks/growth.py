@@ -31,10 +31,10 @@ from benchmarks.tables import RESULTS
 from sclvi.data.tiles import Tiling
 from sclvi.demo.fields import SIZE
 from sclvi.demo.pictures import draw
-from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.evaluation.rows import append_rows, provenance, read_rows
 from sclvi.learn import train
 from sclvi.memory.bank import MemoryBank
+from sclvi.memory_use import peak_memory_mib
 from sclvi.model_file import load, save
 from sclvi.settings import Settings
 

@@ -124,7 +124,6 @@ def with_threshold(model: Model, threshold: float) -> Model:
     changed = replace(
         calibration,
         threshold=replace(calibration.threshold, value=threshold),
-        outline=min(calibration.outline, threshold),
         regions=(replace(region, value=threshold),),
     )
     return replace(model, calibration=changed)

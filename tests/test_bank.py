@@ -98,11 +98,13 @@ def test_codes_lie_at_whole_words_in_what_is_written(count, length):
         MemoryBank.from_bytes(room[start + 1 : start + 1 + len(written)], bank.origins)
 
 
-def test_budget_counts_what_the_index_takes():
-    bank = MemoryBank.build(clustered(30_000), torch.arange(30_000), seed=0)
+@pytest.mark.parametrize("places", [0, 8])
+def test_budget_counts_what_the_index_takes(places):
+    codes = torch.cat([clustered(30_000), torch.zeros(30_000, places)], dim=1)
+    bank = MemoryBank.build(codes, torch.arange(30_000), seed=0)
     size = (len(bank.to_bytes()) + bank.origins.nbytes) / 2**20
     assert size == pytest.approx(bank.mebibytes, rel=0.05)
-    assert items_within(bank.mebibytes) == pytest.approx(30_000, abs=1)
+    assert items_within(bank.mebibytes, codes.shape[1]) == pytest.approx(30_000, abs=1)
 
 
 @pytest.mark.parametrize("hidden", [range(0, 0), range(30, 90), range(3, 200)])

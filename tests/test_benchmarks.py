@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from parts import good_part, write_category
+from parts import SIDE, defective_part, good_part, write_category
 
+import sclvi
 from benchmarks import few_shot, gain, growth, minutes, profile, search, worth
 from benchmarks.ablation import PARTS, measure
 from benchmarks.accuracy import FIGURES
@@ -265,9 +266,14 @@ def test_a_coreset_always_takes_the_code_farthest_from_those_it_has():
         assert chosen[count] == int(distances[:, chosen[:count]].amin(1).argmax())
 
 
-def test_every_stage_of_the_profile_is_there():
-    with profile.stages_timed(profile.Stopwatch()):
-        pass
+def test_every_stage_of_the_profile_takes_time():
+    settings = sclvi.Settings(short_side=SIDE, steps=1, synthetic_steps=0)
+    model = sclvi.train([good_part(number) for number in range(4)], settings)
+    stopwatch = profile.Stopwatch()
+    with profile.stages_timed(stopwatch):
+        list(model.inspect([defective_part(9)]))
+    wanted = {stage for stage, _, _ in profile.STAGES} - {"synthetic defects"}  # no network, so nothing for it to do
+    assert {stage for stage, seconds in stopwatch.seconds.items() if seconds > 0} == wanted
 
 
 def test_every_way_to_search_finds_most_of_the_true_neighbours():

@@ -26,7 +26,7 @@ def test_the_threshold_is_the_conformal_quantile_of_the_new_scores(model):
     calibrated = sclvi.calibrate(model, others, 0.2)
     assert calibrated.threshold == sorted(scores)[int(np.ceil(13 * 0.8)) - 1]
     assert calibrated.calibration.threshold.promised_rate == 0.2
-    assert calibrated.calibration.outline <= calibrated.threshold
+    assert calibrated.calibration.pixel_threshold <= calibrated.threshold
     assert calibrated.fingerprint != model.fingerprint
     again = [inspection.score for inspection in calibrated.inspect(others)]
     assert again == scores
@@ -81,6 +81,28 @@ def test_pictures_that_were_learned_from_are_refused(tmp_path):
     model = sclvi.train(tmp_path, SETTINGS)
     with pytest.raises(SclviError, match="trained on it"):
         sclvi.calibrate(model, tmp_path)
+
+
+def test_what_was_learned_is_known_again_by_its_pixels_and_not_by_its_name(tmp_path, monkeypatch):
+    for folder, first in (("good", 0), ("other/good", 50)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(good_part(first + number)).save(tmp_path / folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    model = sclvi.train("good", SETTINGS)
+    for again in (tmp_path / "good", [good_part(60), good_part(2)]):  # by another path, as an array
+        with pytest.raises(SclviError, match="trained on it"):
+            sclvi.calibrate(model, again)
+    monkeypatch.chdir(tmp_path / "other")
+    assert sclvi.calibrate(model, "good").calibration.threshold.pictures == 4  # good/0.png, but of another line
+
+
+def test_a_low_threshold_once_does_not_make_defects_larger_for_good(model):
+    others = [good_part(number) for number in range(50, 62)]
+    low = sclvi.calibrate(model, others, 0.95)
+    assert low.calibration.pixel_threshold == low.threshold < model.calibration.pixel_threshold
+    again = sclvi.calibrate(low, others, 0.1)
+    assert again.calibration.pixel_threshold == sclvi.calibrate(model, others, 0.1).calibration.pixel_threshold
 
 
 def test_one_bad_picture_is_left_out_and_none_at_all_is_an_error(model, tmp_path):

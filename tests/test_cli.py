@@ -133,6 +133,32 @@ def test_results_of_another_model_are_not_lost_without_a_word(sclvi, model, cate
     assert "(with 3 of earlier runs)" in said
 
 
+def test_what_was_asked_for_goes_before_what_was_skipped(sclvi, model, category, tmp_path):
+    (tmp_path / "words.png").write_text("words")
+    command = ("inspect", model, category / "test/blotch", tmp_path / "words.png", "--out", tmp_path / "out", "-q")
+    assert sclvi(*command)[0] == 1
+    assert sclvi(*command, "--fail-on-defect")[0] == 3
+
+
+def test_a_damaged_mask_costs_its_picture_and_not_the_evaluation(sclvi, model, category, tmp_path):
+    copy = tmp_path / "pins"
+    subprocess.run(["cp", "-r", category, copy], check=True)
+    whole = sclvi("evaluate", model, copy, "--json", tmp_path / "whole.json")
+    (copy / "ground_truth/blotch/061_mask.png").write_bytes(b"words")
+    code, out, err = sclvi("evaluate", model, copy, "--json", tmp_path / "f.json")
+    assert (whole[0], code) == (0, 1) and "image AUROC" in out
+    assert "061_mask.png" in err and len(err.splitlines()) == 1
+    assert json.loads((tmp_path / "f.json").read_text())["image_auroc"] == 1.0
+
+
+def test_an_error_of_the_system_is_one_line(sclvi, model, monkeypatch):
+    def locked(*_):
+        raise PermissionError(13, "Permission denied", "/locked/in")
+
+    monkeypatch.setattr("sclvi.data.layouts.expand_pictures", locked)
+    assert sclvi("inspect", model, "in") == (2, "", "sclvi: /locked/in: Permission denied\n")
+
+
 def test_version(sclvi):
     code, out, _ = sclvi("--version")
     assert code == 0 and out.startswith("sclvi ") and "torch 2." in out
@@ -213,6 +239,7 @@ def test_without_masks_pixel_figures_are_null(sclvi, model, category, tmp_path):
         (["inspect", "{model}", "{category}/test", "--out", "/dev/null/o"], "/dev/null/o"),
         (["inspect", "{model}", "{category}/test", "--rules", "{tmp}/no.toml", "--out", "{tmp}/o"], "no.toml"),
         (["evaluate", "{model}", "{category}/train/good"], "no test pictures"),
+        (["evaluate", "{model}", "{category}", "--json", "{tmp}/no/such.json"], "no such folder"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(sclvi, model, category, tmp_path, arguments, says):
@@ -263,8 +290,9 @@ def test_killed_inspection_is_taken_up_again(sclvi, model, tmp_path):
 def test_help_lists_the_commands_without_loading_torch(sclvi):
     code, out, _ = sclvi("--help")
     assert code == 0
-    for verb in ("demo", "train", "inspect", "evaluate"):
-        assert verb in out
+    first_words = [line.strip("│ ").split(" ")[0] for line in out.splitlines()]
+    verbs = ("demo", "train", "calibrate", "teach", "flag", "audit", "inspect", "evaluate", "bench", "reproduce")
+    assert [first_words.count(verb) for verb in verbs] == [1] * len(verbs)
     check = "import sys, sclvi.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

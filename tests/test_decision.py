@@ -6,7 +6,7 @@ from scipy.ndimage import label
 
 from sclvi.decision.defects import find_regions, scale_box
 from sclvi.decision.inspection import Box
-from sclvi.decision.threshold import conformal_threshold, images_needed, promise_without
+from sclvi.decision.threshold import conformal_threshold, images_needed, promise_without, together
 
 
 def test_threshold_by_hand():
@@ -29,6 +29,12 @@ def test_images_needed_is_the_smallest_number_that_keeps_the_rate(rate):
     assert conformal_threshold([0.0] * needed, rate).promised_rate <= rate * (1 + 1e-6)
     if needed > 1:
         assert not conformal_threshold([0.0] * (needed - 1), rate).is_kept
+
+
+@given(st.floats(0.001, 0.5), st.integers(1, 9))
+def test_what_is_needed_for_a_share_of_the_rate_keeps_it(rate, regions):
+    scores = [0.0] * images_needed(rate / regions)
+    assert together([conformal_threshold(scores, rate / regions)] * regions).is_kept
 
 
 def test_promise_without_is_what_counting_gives_where_all_that_was_left_out_would_be_rejected():

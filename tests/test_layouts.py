@@ -177,8 +177,18 @@ def test_an_unreadable_folder_is_not_passed_over(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
+    stat = os.stat
+
+    def below_locked(path, *arguments, **options):
+        if "locked" in Path(path).parts[:-1]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
     monkeypatch.setattr(os, "scandir", locked)
+    monkeypatch.setattr(os, "stat", below_locked)
     assert refusal(tmp_path) == f"{tmp_path / 'locked'}: cannot be read: Permission denied"
+    assert refusal(tmp_path / "locked" / "below") == f"{tmp_path / 'locked' / 'below'}: does not exist"
+    assert expand_pictures([tmp_path / "0.png", tmp_path / "locked" / "1.png"])[1].name == "1.png"
 
 
 # manifests

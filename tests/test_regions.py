@@ -17,8 +17,9 @@ from sclvi.data.good import read_good
 from sclvi.data.reading import read_picture
 from sclvi.data.region_files import read_regions
 from sclvi.data.regions import WHOLE, RegionOfInterest, Regions, fill_polygon
-from sclvi.decision.threshold import conformal_threshold, p_value, together
+from sclvi.decision.threshold import conformal_threshold, images_needed, p_value, together
 from sclvi.errors import SclviError
+from sclvi.learn import _split
 from sclvi.progress import silent
 from sclvi.report.overlay import draw_overlay
 from tests.parts import SIDE, defective_part, good_part
@@ -263,6 +264,14 @@ def test_rates_are_shared_by_the_regions_without_their_own():
     thresholds = [conformal_threshold([1.0, 2.0, 3.0], rate) for rate in (0.005, 0.5)]
     part = together(thresholds)
     assert (part.value, part.asked_rate, part.promised_rate) == (3.0, 0.505, 0.75)
+
+
+@pytest.mark.parametrize(("rates", "held"), [((None, None), 200), ((None, 0.004), 249), ((0.001, None), 600)])
+def test_as_many_pictures_set_the_threshold_as_the_strictest_region_takes(rates, held):
+    regions = Regions(tuple(box_region(str(rate), 0, 0, 9, 9, rate=rate) for rate in rates))
+    settings = sclvi.Settings(false_reject_rate=0.02)  # half of it is 1 %, for which 99 do
+    needed = images_needed(min(regions.rates(settings.false_reject_rate)))
+    assert len(_split(600, settings, needed)[0]) == held
 
 
 def test_pictures_are_cut_to_the_regions():

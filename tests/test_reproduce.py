@@ -515,11 +515,12 @@ def test_a_broken_picture_is_one_line_of_the_command(command, data, tmp_path):
     assert "train/good/000.png" in err and len(err.splitlines()) == 1
 
 
-def test_rows_of_another_shape_are_refused_and_stay(data, tmp_path):
+def test_rows_of_another_shape_are_refused_before_the_work_and_stay(data, tmp_path, trainings):
     (tmp_path / "overall.csv").write_text("category,seed\npins,0\n")
     with pytest.raises(SclviError, match=r"overall\.csv: has other columns"):
         reproduce("table2", data, tmp_path, categories=["pins"], changes=CHANGES)
     assert (tmp_path / "overall.csv").read_text() == "category,seed\npins,0\n"
+    assert trainings == []
 
 
 # Settings

@@ -1,11 +1,14 @@
 """What a person says of a picture: it is accepted, or rejected, from then on; defects elsewhere are found; undo."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import sclvi
+from sclvi.data.regions import RegionOfInterest, Regions
 from sclvi.decision.inspection import Box
 from sclvi.errors import SclviError
 from sclvi.report.comparison import draw_comparisons
@@ -131,6 +134,32 @@ def test_teaching_makes_no_score_worse(model, taught):
         assert (after.anomaly_map <= before.anomaly_map * (1 + 1e-5)).all()
 
 
+def test_nor_does_it_where_something_is_flagged(model):
+    flagged = model.flag(scarred(70), [SCAR])
+    both = flagged.teach(stained(50), [STAIN])
+    parts = [stained(60), scarred(61), scarred(62, stained(62)), good_part(63), scratched(64)]
+    for before, after in zip(inspect(flagged, *parts), inspect(both, *parts), strict=True):
+        assert (after.anomaly_map <= before.anomaly_map).all()
+    assert inspect(both, stained(50))[0].verdict == "good" != inspect(flagged, stained(50))[0].verdict
+
+
+def test_what_a_region_hides_is_not_in_a_taught_picture_either():
+    hidden = np.zeros((SIDE, SIDE), bool)
+    hidden[:, : SIDE // 2] = True
+    regions = Regions((RegionOfInterest("", "include", (SIDE, SIDE), ~hidden),))
+    model = sclvi.train([good_part(number) for number in range(6)], SETTINGS, regions=regions)
+    part = stained(50)
+    part[hidden] = np.random.default_rng(0).integers(0, 256, part[hidden].shape)
+    picture = model.teach(part, [STAIN]).corrections[0].picture
+    thumbnail = np.asarray(Image.open(io.BytesIO(picture.thumbnail)))
+    assert thumbnail[:, : thumbnail.shape[1] // 2 - 8].std() < 2
+
+
+def test_a_taught_array_is_not_taken_for_a_good_one(model):
+    taught = model.teach(stained(50), [STAIN])
+    assert set(taught.known_good) == {*(f"array {number}" for number in range(12)), "corrected array 1"}
+
+
 def test_the_nearest_good_patch_is_the_taught_one_and_can_be_shown(taught):
     strict = taught.teach(scarred(55), [SCAR])
     number = strict.inspector.memories[0].grid[0] * strict.inspector.memories[0].grid[1]
@@ -212,7 +241,8 @@ def test_calibration_is_kept_and_may_be_renewed(model, taught):
     renewed = sclvi.calibrate(taught, others, 0.2)
     assert renewed.fingerprint not in (taught.fingerprint, model.fingerprint)
     assert len(renewed.corrections) == 1
-    assert same(renewed.undo(1), sclvi.calibrate(model, others, 0.2), []) and renewed.undo(1).corrections == ()
+    shown = [good_part(110), stained(111)]
+    assert same(renewed.undo(1), sclvi.calibrate(model, others, 0.2), shown) and renewed.undo(1).corrections == ()
     plain, corrected = ([one.score for one in inspect(which, *others)] for which in (model, renewed.undo(1)))
     assert plain == corrected
 

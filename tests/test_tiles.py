@@ -167,6 +167,12 @@ def test_the_score_is_the_maximum_over_the_tiles(model):
     assert inspection.score == inspection.anomaly_map.max()
 
 
+def test_a_model_with_tiles_is_calibrated_on_whole_pictures(model):
+    others = [web(number) for number in range(30, 34)]
+    calibrated = package.calibrate(model, others, 0.25)
+    assert calibrated.threshold == sorted(inspection.score for inspection in model.inspect(others))[3]
+
+
 def test_a_map_that_was_stitched_is_that_of_the_whole_picture(model):
     """Where tiles overlap by what a pixel's score sees, 64-px patches and smoothing, no seam is left at all.
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.audit.second_look import standing_out
+from sclvi.data.arrays import digest_of
 from sclvi.data.good import good_sources
-from sclvi.data.sources import Source, source_name
+from sclvi.data.sources import Source
 from sclvi.errors import OnSkip, SclviError
 from sclvi.model import Calibration, Model
 from sclvi.model_file import corrected_fingerprint, fingerprint_of
@@ -45,17 +46,16 @@ def calibrate(
             `on_skip`.
     """
     sources = good_sources(good)
-    known = {picture.name for picture in (*model.pictures, *(one.picture for one in model.corrections))}
-    for number, source in enumerate(sources):
-        if not isinstance(source, str | Path):
-            continue
-        name = source_name(number, source)
-        if name in known:
+    known = {picture.digest for picture in (*model.pictures, *(one.picture for one in model.corrections))}
+    inspecting = track(model.inspect_pictures(sources, on_skip), "setting the threshold", len(sources), progress)
+    seen = []
+    for inspection, picture in inspecting:
+        if digest_of(model.regions.fill(picture)) in known:
             raise SclviError(
-                f"{name}: the model was trained on it or taught it; a threshold needs good pictures it has not seen"
+                f"{inspection.image}: the model was trained on it or taught it; a threshold needs good pictures it has "
+                f"not seen"
             )
-    inspecting = track(model.inspect(sources, on_skip), "setting the threshold", len(sources), progress)
-    seen = [(inspection.image, _raw_scores(model, inspection.anomaly_map)) for inspection in inspecting]
+        seen.append((inspection.image, _raw_scores(model, inspection.anomaly_map)))
     if not seen:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")
     scores = torch.stack([raw for _, raw in seen])
@@ -82,6 +82,6 @@ def calibrate(
 
 def _raw_scores(model: Model, anomaly_map: NDArray[np.float32]) -> Tensor:
     """K float64, the score of each region of interest before its gain."""
-    labels = model.regions.labels(model.size)
+    labels = model.regions.labels((anomaly_map.shape[0], anomaly_map.shape[1]))
     shown = region_scores(torch.from_numpy(anomaly_map)[None], labels, len(model.regions.names))[0]
     return shown.double() / torch.tensor(model.calibration.gains, dtype=torch.float64)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,19 +17,15 @@ from sclvi.errors import OnSkip, SclviError, complaint, leave_out
 
 if TYPE_CHECKING:
     from sclvi.decision.inspection import Box
-    from sclvi.decision.threshold import Threshold
     from sclvi.memory.correction import Correction, Kind
     from sclvi.model import Model
     from sclvi.settings import Settings
 
 
-_FEW = 10  # good pictures; see few_shot.csv
-
-
 class Exit(IntEnum):
     """Exit codes; 0 is success whatever the verdicts."""
 
-    SKIPPED = 1  # done, but something had to be left out
+    SKIPPED = 1  # done, but something had to be left out; after DRIFT and DEFECT, which were asked for
     ERROR = 2
     DEFECT = 3  # with --fail-on-defect
     DRIFT = 4  # with --fail-on-drift; before DEFECT, whose verdicts it puts in doubt
@@ -90,7 +85,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Visual inspection that learns from good pictures alone, offline. Start with: sclvi demo",
     epilog="Exit codes: 0 done, 1 done but something was skipped, 2 error, 3 defect found (with --fail-on-defect), "
-    "4 camera or light changed (with --fail-on-drift).",
+    "4 camera or light changed (with --fail-on-drift); of several, 4 goes before 3, and 3 before 1.",
 )
 
 
@@ -148,11 +143,21 @@ def train(
     false_reject_rate: Annotated[
         float, typer.Option(help="Share of good parts that may be rejected; sets the threshold.")
     ] = 0.01,
-    steps: Annotated[int | None, typer.Option(help="Steps of context learning; fewer are faster.")] = None,
-    synthetic_steps: Annotated[
-        int | None, typer.Option(help="Steps of learning to see synthetic defects, most of the time; 0: without.")
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of context learning; fewer are faster.", show_default="20; paper: 125000"),
     ] = None,
-    memory_mib: Annotated[float | None, typer.Option(help="What the memory of good patches may take, MiB.")] = None,
+    synthetic_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps of learning to see synthetic defects, most of the time; 0: without.",
+            show_default="4000; paper: 0",
+        ),
+    ] = None,
+    memory_mib: Annotated[
+        float | None,
+        typer.Option(help="What the memory of good patches may take, MiB.", show_default="512; paper: 4096"),
+    ] = None,
     fusion: Annotated[
         FusionChoice | None,
         typer.Option(help="How the nearest memory items become one pattern.", show_default="affinity"),
@@ -182,11 +187,10 @@ def train(
 ) -> None:
     """Learn what good parts look like and write a model."""
     from sclvi.data.region_files import read_regions
-    from sclvi.decision.threshold import images_needed
-    from sclvi.learn import pictures_needed
     from sclvi.learn import train as train_model
     from sclvi.model_file import save
     from sclvi.settings import preset as choose_preset
+    from sclvi.telling import trained
 
     _check_writable(out)
     regions = read_regions(region or [])
@@ -207,36 +211,7 @@ def train(
         model = train_model(good, settings, progress, skipped, regions)
     save(model, out)
     if not quiet:
-        if audit is not AuditChoice.OFF:
-            _say_flagged(model.metadata["audit"], dropped=audit is AuditChoice.DROP)
-        if audit is AuditChoice.DROP:
-            _say_suspects(model, "left out of the threshold")
-        else:
-            _say_suspects(model, "suspect", "take it out, or train with --audit drop")
-        threshold = model.calibration.threshold
-        output.print(
-            f"{out}: learned {len(model.pictures)} good pictures {_looked_at(model)}, "
-            f"{model.channels} channel{'' if model.channels == 1 else 's'}, "
-            f"in {model.metadata['train_seconds']:.0f} s{_compared(model)}\n"
-            f"threshold {threshold.value:.3f}, set on {threshold.pictures} good pictures, each seen as if it were new: "
-            + _promise(threshold)
-        )
-        if audit is AuditChoice.DROP:
-            _say_left_out(model)
-        _say_regions(model)
-        if len(model.pictures) < _FEW:
-            output.print(
-                f"{len(model.pictures)} good pictures are few: good parts that look a little different will be taken "
-                f"for defective; 50 or more are better (docs/experiments.md)"
-            )
-        if not threshold.is_kept:
-            rate = min(one.asked_rate for one in model.calibration.regions)
-            needed = pictures_needed(rate, model.inspector.settings)
-            more = max(1, needed - (threshold.pictures if settings.set_aside == 0 else len(model.pictures)))
-            output.print(
-                f"{threshold.asked_rate:.1%} was asked; to promise it takes {needed} good pictures, "
-                f"{more} more; or 'sclvi calibrate' with {images_needed(rate)} others"
-            )
+        _say(trained(model, out))
     _exit_if_skipped(skipped)
 
 
@@ -252,8 +227,8 @@ def calibrate_model(
 ) -> None:
     """Set the threshold anew on other good pictures; nothing is learned."""
     from sclvi.calibrate import calibrate
-    from sclvi.decision.threshold import images_needed
     from sclvi.model_file import load, save
+    from sclvi.telling import calibrated as told_of_calibration
 
     if not 0 < false_reject_rate < 1:
         raise SclviError(f"false-reject rate {false_reject_rate}: a share between 0 and 1 is needed, such as 0.01")
@@ -265,18 +240,7 @@ def calibrate_model(
         calibrated = calibrate(loaded, good, false_reject_rate, progress, skipped)
     save(calibrated, out)
     if not quiet:
-        _say_suspects(calibrated, "suspect", "take it out and calibrate again")
-        before, threshold = loaded.threshold, calibrated.calibration.threshold
-        output.print(
-            f"{out}: threshold {threshold.value:.3f}, was {before:.3f}; set on {threshold.pictures} good pictures: "
-            + _promise(threshold)
-        )
-        _say_regions(calibrated)
-        if not threshold.is_kept:
-            needed = images_needed(min(one.asked_rate for one in calibrated.calibration.regions))
-            output.print(
-                f"{threshold.asked_rate:.1%} was asked; {needed - threshold.pictures} more pictures promise it"
-            )
+        _say(told_of_calibration(loaded, calibrated, out))
     _exit_if_skipped(skipped)
 
 
@@ -368,7 +332,7 @@ def inspect(
     from sclvi.decision.rules import read_rules
     from sclvi.inspect_folder import inspect_folder
     from sclvi.model_file import load
-    from sclvi.report.drift import drift_line
+    from sclvi.telling import inspected
 
     asked = read_rules(rules) if rules else None
     loaded = load(model)
@@ -384,19 +348,12 @@ def inspect(
     for path in summary.kept:
         errors.print(f"{path}: was changed by hand and is left as it is")
     if not quiet:
-        done_before = f", {summary.done_before} of them done before" if summary.done_before else ""
-        earlier = f" (with {summary.earlier} of earlier runs)" if summary.earlier else ""
-        accepted = f" ({summary.accepted} of them by the rules)" if summary.accepted else ""
-        output.print(
-            f"{summary.good} good{accepted}, {summary.defective} defective, {len(skipped.names)} skipped{done_before}\n"
-            f"{drift_line(summary.drift)}\n"
-            f"report: {summary.report.resolve()}{earlier}"
-        )
-    _exit_if_skipped(skipped)
+        _say(inspected(summary, len(skipped.names)))
     if fail_on_drift and summary.drift.changes:
         raise typer.Exit(Exit.DRIFT)
     if fail_on_defect and summary.defective:
         raise typer.Exit(Exit.DEFECT)
+    _exit_if_skipped(skipped)
 
 
 @app.command()
@@ -414,6 +371,8 @@ def evaluate(
     from sclvi.files import write_atomically
     from sclvi.model_file import load
 
+    if json_file:
+        _check_writable(json_file)
     loaded = load(model)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
@@ -566,7 +525,8 @@ def _correct(
         raise SclviError("a picture is needed, or --list, or --undo")
     if boxes and (len(images) != 1 or listing or undo):
         raise SclviError("boxes are of one picture: give one, without --list and --undo")
-    _check_writable(out)
+    if not listing:
+        _check_writable(out)
     model = _load(path)
     from concurrent.futures import ThreadPoolExecutor
 
@@ -663,48 +623,9 @@ def _size_options(size: str | None) -> dict[str, object]:
     return {"size": None, "short_side": parsed} if isinstance(parsed, int) else {"size": parsed}
 
 
-def _say_flagged(audit: dict[str, Any], dropped: bool) -> None:
-    """A line for each picture that the audit flagged."""
-    for name, reasons in audit["flagged"].items():
-        what = "left out" if dropped and name in audit["misleading"] else "suspect"
-        output.print(f"{what}: {name} ({'; '.join(reasons)})")
-
-
-def _say_suspects(model: "Model", what: str, advice: str | None = None) -> None:
-    """A line for each good picture whose score stands out, and what to do about them."""
-    suspects = model.metadata["suspects"]
-    usual = median(model.calibration.scores)
-    for name, score in sorted(suspects.items(), key=lambda one: -one[1]):
-        output.print(f"{what}: {name} (scores {score:.3f}, a usual good picture {usual:.3f})")
-    if suspects and advice is not None:
-        output.print(f"look at them: a defective picture among the good ones raises the threshold; {advice}")
-
-
-def _say_left_out(model: "Model") -> None:
-    """What becomes of the promise if the pictures that were left out for their looks are good parts all the same."""
-    from sclvi.decision.threshold import promise_without
-
-    left_out = model.metadata["audit"]["unlike"] + len(model.metadata["suspects"])
-    if left_out:
-        rate = min(1.0, sum(promise_without(one, left_out) for one in model.calibration.regions))
-        output.print(
-            f"that holds if what was left out is not good; if all of it is ({left_out} of the pictures), at most "
-            f"{rate:.1%} of good parts are rejected"
-        )
-
-
-def _promise(threshold: "Threshold") -> str:
-    """As a clause."""
-    return f"at most {threshold.promised_rate:.1%} of good parts are rejected"
-
-
-def _say_regions(model: "Model") -> None:
-    """A line for each region of interest that has a name."""
-    for name, threshold in zip(model.regions.names, model.calibration.regions, strict=True):
-        if name:
-            output.print(
-                f"region {name}: threshold {threshold.value:.3f}, {_promise(threshold)} by it",
-            )
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        output.print(line)
 
 
 def _say_cost(good: Path, settings: "Settings") -> None:
@@ -716,31 +637,12 @@ def _say_cost(good: Path, settings: "Settings") -> None:
     errors.print(f"{settings.steps} steps: about {spoken(seconds)} on this machine; --steps N makes it shorter")
 
 
-def _looked_at(model: "Model") -> str:
-    size = f"{model.size[1]}x{model.size[0]} px"
-    return f"at {size}" if model.tiles is None else f"in {len(model.tiles)} tiles of {size}"
-
-
-def _compared(model: "Model") -> str:
-    """What was found of the good pictures that decides how a picture is compared with them, as clauses."""
-    alignment, done = model.alignment, []
-    if alignment.template is not None:
-        done.append(f"parts are {'turned' if alignment.turns else 'moved a little'} to lie alike")
-    if alignment.scale is not None:
-        done.append("pictures of many shapes keep their scale")
-    elif alignment.aligned != alignment.size:
-        done.append("calm background is cut away")
-    if any(memory.nearness for memory in model.inspector.memories):
-        done.append("patches are compared with those of about their place")
-    return "".join(f"; {clause}" for clause in done)
-
-
 def _check_writable(path: Path) -> None:
     """Say now, not after minutes of training, that the result cannot be written."""
     folder = path.absolute().parent
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  # Path's raises where a folder above may not be read
         raise SclviError(f"{path}: is a folder, a file name is needed")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise SclviError(f"{folder}: no such folder")
     if not os.access(folder, os.W_OK):
         raise SclviError(f"{folder}: not writable")
@@ -762,6 +664,10 @@ def run() -> None:
         setting, _, message = complaint(error)
         option = {"": "", "short_side": "--size: "}.get(setting, f"--{setting.replace('_', '-')}: ")
         errors.print(f"sclvi: {option}{message}")
+        sys.exit(Exit.ERROR)
+    except OSError as error:  # such as a folder that may not be read
+        name = f"{error.filename}: " if error.filename else ""
+        errors.print(f"sclvi: {name}{error.strerror or error}")
         sys.exit(Exit.ERROR)
     except SystemExit as exit_:
         if exit_.code == Exit.INTERRUPTED:  # typer's answer to Ctrl-C

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sclvi.data.arrays import digest_of
 from sclvi.data.boxes import aligned_masks, check_boxes, patches_inside
 from sclvi.data.good import TrainingPicture
 from sclvi.data.pose import Mask
@@ -153,7 +154,10 @@ class _Region:
     def of(cls, model: Model, image: Source, boxes: Sequence[Box]) -> "_Region":
         if model.tiles is not None:
             raise SclviError("models with tiles cannot be corrected: train again with the picture among the good ones")
-        loaded = model.read(_next_number(model.corrections), image)
+        number = _next_number(model.corrections)
+        loaded = model.read(number, image)
+        if isinstance(image, np.ndarray):  # the good pictures may have been arrays, too
+            loaded = replace(loaded, name=f"corrected {loaded.name}")
         check_boxes(boxes, loaded.size, loaded.name)
         masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)
         return cls(loaded, model.light(loaded.aligned[None]), tuple(boxes), masks)
@@ -171,8 +175,9 @@ class _Region:
 def _correction(model: Model, kind: Kind, region: _Region, by: str | None) -> Correction:
     loaded = region.loaded
     share = int(1024 * model.inspector.settings.thumbnails_kib / len(model.pictures))
-    thumbnail = encode_thumbnail(loaded.picture, share) if share and kind == "taught" else b""
-    picture = TrainingPicture(loaded.name, loaded.size, loaded.pose, loaded.appearance, thumbnail)
+    seen = model.regions.fill(loaded.picture)
+    thumbnail = encode_thumbnail(seen, share) if share and kind == "taught" else b""
+    picture = TrainingPicture(loaded.name, loaded.size, loaded.pose, loaded.appearance, thumbnail, digest_of(seen))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return Correction(_next_number(model.corrections), kind, picture, region.boxes, when, _user() if by is None else by)
 

@@ -26,6 +26,12 @@ def reason(name: str, error: SclviError) -> str:
     return str(error).removeprefix(f"{name}: ")
 
 
+def complaint_line(error: "ValidationError") -> str:
+    """The first thing that is wrong, and where."""
+    place, _, message = complaint(error)
+    return f"{place}: {message}" if place else message
+
+
 def complaint(error: "ValidationError") -> tuple[str, str, str]:
     """The first thing that is wrong: its place, such as "regions.0.name" or "", its kind, and what is wrong."""
     first = error.errors()[0]

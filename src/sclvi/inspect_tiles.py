@@ -17,7 +17,6 @@ from sclvi.data.sources import Source, read_source, source_name
 from sclvi.data.tiles import Stitching, Tile, TileNumbers
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.inspection import Box, Inspection, NearestGood
-from sclvi.decision.threshold import p_value
 from sclvi.errors import OnSkip, SclviError, about, leave_out
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ def _inspect(model: "Model", good: TileNumbers, name: str, picture: Picture) -> 
     plan = good.tiling.plan(size)
     stitching = Stitching(size)
     nearest = _score(model, good, picture, plan, stitching)
-    score = float(stitching.map.max())
     extent = (size[0] / stitching.step, size[1] / stitching.step)  # the last row and column may reach beyond it
     defects = tuple(
         to_defect(
@@ -60,22 +58,10 @@ def _inspect(model: "Model", good: TileNumbers, name: str, picture: Picture) -> 
             model.threshold,
             _nearest_good(model, good, region, stitching.step, size, plan, nearest),
         )
-        for region in find_regions(stitching.map, model.calibration.outline, model.threshold)
+        for region in find_regions(stitching.map, model.calibration.pixel_threshold, model.threshold)
     )
-    return Inspection(
-        image=name,
-        size=size,
-        score=score,
-        threshold=model.threshold,
-        pixel_threshold=model.calibration.outline,
-        defects=defects,
-        anomaly_map=stitching.map,
-        model=model.fingerprint,
-        milliseconds=(time.perf_counter() - started) * 1e3,
-        appearance=appearance,
-        p_value=p_value(score, model.calibration.scores),
-        promised_rate=model.calibration.threshold.promised_rate,
-    )
+    milliseconds = (time.perf_counter() - started) * 1e3
+    return model.inspection(name, size, stitching.map, defects, milliseconds, appearance)
 
 
 def _score(model: "Model", good: TileNumbers, picture: Picture, plan: list[Tile], stitching: Stitching) -> _Nearest:

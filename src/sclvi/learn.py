@@ -27,10 +27,10 @@ from sclvi.encoders.dense import DenseEncoder
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import new_encoder
 from sclvi.errors import OnSkip, SclviError
-from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.lesson import Lesson
 from sclvi.memory.scale import fill_memories
 from sclvi.memory.surface import see_surface
+from sclvi.memory_use import peak_memory_mib
 from sclvi.model import Model
 from sclvi.model_file import fingerprint_of
 from sclvi.progress import Progress, silent
@@ -98,7 +98,8 @@ def learn_good(
         raise SclviError("one good picture is too few: another is needed to set the threshold; fifty are better")
     light = measure_light(data.images, settings)
     images = kept(data.lit(light))
-    held, learned = _split(len(data.pictures), settings)
+    rate = min(regions.rates(settings.false_reject_rate))
+    held, learned = _split(len(data.pictures), settings, images_needed(rate))
     seen = torch.tensor([number for picture in learned.tolist() for number in data.images_of(picture)])
     encoder, log = learn_encoder(images, seen, settings, progress)
     nearness = nearness_that_fits(encoder, images, settings, progress, data.alignment.places_alike)
@@ -163,13 +164,14 @@ def pictures_needed(rate: float, settings: Settings) -> int:
     return math.ceil(images_needed(rate) / (settings.set_aside or 1) - 1e-9)
 
 
-def _split(count: int, settings: Settings) -> tuple[Tensor, Tensor]:
+def _split(count: int, settings: Settings, needed: int) -> tuple[Tensor, Tensor]:
     """Indices of the pictures that set the threshold, and of those that the encoder learns from; count >= 2.
 
-    Where none are set aside all do both. No more than `_HELD` set the threshold, or than it takes to promise the rate.
+    Where none are set aside all do both. No more than `_HELD` set the threshold, or than are needed to promise the rate
+    that is asked of each region.
     """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.seed))
-    most = max(_HELD, images_needed(settings.false_reject_rate))
+    most = max(_HELD, needed)
     if settings.set_aside == 0:
         return order[:most].sort().values, torch.arange(count)
     held = max(1, min(round(settings.set_aside * count), most))

@@ -33,7 +33,7 @@ from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.inspect_tiles import inspect_tiles
 from sclvi.memory.correction import Correction
 from sclvi.scoring.inspector import Inspector, Judged
-from sclvi.scoring.maps import Usual, fuse_maps, image_scores
+from sclvi.scoring.maps import Usual, fuse_maps
 from sclvi.scoring.regions import focus
 from sclvi.side_by_side import side_by_side
 
@@ -48,7 +48,7 @@ class Calibration:
 
     usual: tuple[Usual, ...]  # per map
     threshold: Threshold
-    outline: float  # map value that ends a defect
+    outline: float  # map value that most pixels of good pictures stay below
     scores: tuple[float, ...]  # image score of each of these pictures
     regions: tuple[Threshold, ...]  # of each region of interest, in the unit of the raw map; `threshold` is of them all
 
@@ -63,13 +63,18 @@ class Calibration:
             scores: N x K float, of N pictures in K regions of interest; half of what is usual counts as the least, as
                 less is rounding, which is all that tells identical pictures apart.
             rates: the false-reject rate asked of each region.
-            outline: at most; a defect ends no higher than the threshold.
+            outline: see there; +inf where it is not known yet.
         """
         scores = scores.clamp_min(_LEAST_SCORE)
         regions = tuple(conformal_threshold(one, rate) for one, rate in zip(scores.T.tolist(), rates, strict=True))
         threshold = together(regions)
-        unscored = cls(usual, threshold, min(outline, threshold.value), (), regions)
+        unscored = cls(usual, threshold, outline, (), regions)
         return replace(unscored, scores=tuple(unscored.picture_scores(scores).float().tolist()))
+
+    @property
+    def pixel_threshold(self) -> float:
+        """Map value that ends a defect: no higher than the threshold, which starts it."""
+        return min(self.outline, self.threshold.value)
 
     def picture_scores(self, scores: Tensor) -> Tensor:
         """Raw scores of N pictures in K regions of interest, N x K -> N float64 in the unit of `threshold`."""
@@ -194,9 +199,9 @@ class Model:
 
         What was taught only makes scores less, and is looked up where a picture would show a defect without it.
         """
-        if not self.inspector.taught_alone:
+        if not self.inspector.is_taught:
             return self._fused(self.inspector, images)
-        maps, judged = self._fused(self._as_learned, images)
+        maps, judged = self._fused(self._untaught, images)
         shown = self.shown(maps).any(2).any(1)
         if not shown.any():
             return maps, judged
@@ -216,8 +221,8 @@ class Model:
         return fused > self.threshold / max(1.0, *self.calibration.gains)
 
     @cached_property
-    def _as_learned(self) -> Inspector:
-        return self.inspector.as_learned()
+    def _untaught(self) -> Inspector:
+        return self.inspector.untaught()
 
     def _fused(self, inspector: Inspector, images: Tensor) -> tuple[Tensor, Judged]:
         maps, judged = inspector.score(images)
@@ -262,7 +267,6 @@ class Model:
         aligned, judged = self.anomaly_maps(self.light(torch.stack([loaded.aligned for loaded in batch])))
         upright = [self.alignment.upright_map(one, loaded.pose) for one, loaded in zip(aligned, batch, strict=True)]
         maps = focus(torch.stack(upright), self.regions.labels(self.size), self.calibration.gains)
-        scores = image_scores(maps).tolist()
         milliseconds = (time.perf_counter() - started) * 1e3 / len(batch)
         for index, loaded in enumerate(batch):
             anomaly_map = maps[index].numpy()
@@ -271,22 +275,35 @@ class Model:
                 self._describe(region, (judged.origins[index], judged.distances[index]), loaded) for region in regions
             )
             yield (
-                Inspection(
-                    image=loaded.name,
-                    size=loaded.size,
-                    score=scores[index],
-                    threshold=self.threshold,
-                    pixel_threshold=self.calibration.outline,
-                    defects=defects,
-                    anomaly_map=anomaly_map,
-                    model=self.fingerprint,
-                    milliseconds=milliseconds,
-                    appearance=loaded.appearance,
-                    p_value=p_value(scores[index], self.calibration.scores),
-                    promised_rate=self.calibration.threshold.promised_rate,
-                ),
+                self.inspection(loaded.name, loaded.size, anomaly_map, defects, milliseconds, loaded.appearance),
                 loaded.picture,
             )
+
+    def inspection(
+        self,
+        image: str,
+        size: tuple[int, int],
+        anomaly_map: NDArray[np.float32],
+        defects: tuple[Defect, ...],
+        milliseconds: float,
+        appearance: Appearance,
+    ) -> Inspection:
+        """What the model says of a picture by its map; the score is the map's maximum."""
+        score = float(anomaly_map.max())
+        return Inspection(
+            image=image,
+            size=size,
+            score=score,
+            threshold=self.threshold,
+            pixel_threshold=self.calibration.pixel_threshold,
+            defects=defects,
+            anomaly_map=anomaly_map,
+            model=self.fingerprint,
+            milliseconds=milliseconds,
+            appearance=appearance,
+            p_value=p_value(score, self.calibration.scores),
+            promised_rate=self.calibration.threshold.promised_rate,
+        )
 
     def _find_defects(self, anomaly_map: NDArray[np.float32]) -> list[Region]:
         """Highest peak first; each lies in one region of interest, as each of these has a measure of its own."""
@@ -295,7 +312,7 @@ class Model:
             region
             for number in range(1, 1 + len(self.regions.names))
             for region in find_regions(
-                np.where(labels == number, anomaly_map, np.float32(0)), self.calibration.outline, self.threshold
+                np.where(labels == number, anomaly_map, np.float32(0)), self.calibration.pixel_threshold, self.threshold
             )
         ]
         return sorted(found, key=lambda region: -region.peak)

@@ -38,7 +38,7 @@ from sclvi.synthetic.detector import Detector, looks_of
 from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.tensor_file import Arrays, TensorFile, read_tensors, sums_of, write_arrays
 
-FORMAT_VERSION = 13
+FORMAT_VERSION = 14
 _MIRRORED = np.array([2, 3])  # axes, see `View`
 
 
@@ -100,7 +100,13 @@ def save(model: Model, path: str | Path) -> None:
             for memory in model.inspector.memories
         ],
         "pictures": [
-            {"name": picture.name, "size": picture.size, "appearance": picture.appearance} for picture in pictures
+            {
+                "name": picture.name,
+                "size": picture.size,
+                "appearance": picture.appearance,
+                "digest": picture.digest,
+            }
+            for picture in pictures
         ],
         "corrections": [_correction_json(correction) for correction in model.corrections],
         "metadata": model.metadata,
@@ -176,7 +182,7 @@ def _build_pictures(
 ) -> tuple[tuple[TrainingPicture, ...], tuple[Correction, ...]]:
     """Those trained on, and those that people corrected the model with."""
     pictures = tuple(
-        TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail)
+        TrainingPicture(known["name"], tuple(known["size"]), pose, known["appearance"], thumbnail, known["digest"])
         for known, pose, thumbnail in zip(content["pictures"], arrays["poses"], _thumbnails(arrays), strict=True)
     )
     trained = len(pictures) - len(content["corrections"])

@@ -76,7 +76,7 @@ def self_calibrate(
     outline = float(np.quantile(good.numpy(), _OUTLINE_QUANTILE))
     in_unit = calibration.picture_scores(scores).tolist()
     suspects = {data.pictures[held[number]].name: in_unit[number] for number in outstanding}
-    return replace(calibration, outline=min(outline, calibration.outline)), suspects
+    return replace(calibration, outline=outline), suspects
 
 
 def _refuse_unseen(scores: Tensor, regions: Regions) -> None:

@@ -1,5 +1,6 @@
 """What a picture is once it is read, and the caller's arrays brought to that form."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,18 @@ MAX_PIXELS = 100_000_000
 MAX_CHANNELS = 16
 MIN_SIDE = 16
 _NO_DATA = 1e30  # or more, either way, is no measurement
+
+
+def full_scale(picture: Picture) -> float:
+    """The number that counts as 1: the largest of the type; of float, whose full scale only its maker knows, 1."""
+    return 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
+
+
+def digest_of(picture: Picture) -> str:
+    """By which the same picture is known again, whatever its file is called; H x W x C -> SHA-256."""
+    digest = hashlib.sha256(f"{picture.shape} {picture.dtype.str}".encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()
 
 
 def as_picture(array: ArrayLike) -> Picture:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
 from sclvi.data.appearance import Appearance, measure_appearance
-from sclvi.data.arrays import Picture
+from sclvi.data.arrays import Picture, digest_of
 from sclvi.data.images import Images, MadeImages, Selection, in_batches
 from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
@@ -40,6 +40,7 @@ class TrainingPicture:
     pose: Affine = field(repr=False, compare=False)  # from its upright picture to the aligned one, see `Alignment`
     appearance: Appearance = field(repr=False, compare=False)
     thumbnail: bytes = field(default=b"", repr=False)  # JPEG; empty where it did not fit the budget
+    digest: str = field(default="", repr=False)  # of its pixels, see `digest_of`
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def read_good(
         try:
             known[number] = reader.look(number, name, size, share)
         except SclviError as error:
-            leave_out(name, SclviError(f"{name}: {error}"), on_skip)
+            leave_out(name, about(name, error), on_skip)
     if not known:
         raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
     numbers = list(known)
@@ -200,9 +201,8 @@ class _Reader:
         picture = self.store[number]
         image = prepare(picture, size, self.channels, self.levels)
         thumbnail = encode_thumbnail(picture, thumbnail_bytes) if thumbnail_bytes else b""
-        return TrainingPicture(
-            name, _size(picture), Alignment.none(size).pose(image, _size(picture)), measure_appearance(image), thumbnail
-        )
+        pose, appearance = Alignment.none(size).pose(image, _size(picture)), measure_appearance(image)
+        return TrainingPicture(name, _size(picture), pose, appearance, thumbnail, digest_of(picture))
 
     def upright(self, numbers: list[int], size: tuple[int, int]) -> MadeImages:
         """N x C x H x W, each as `prepare` gives it."""

@@ -1,4 +1,9 @@
-"""Layouts: which pictures there are, which are for learning and which for testing, and what is known of each."""
+"""Layouts: which pictures there are, which are for learning and which for testing, and what is known of each.
+
+Whether a file or folder is there is asked of `os.path`, which answers no where a folder above it may not be read.
+"""
+
+# ruff: noqa: PTH112, PTH113, PTH208
 
 import csv
 import os
@@ -41,20 +46,18 @@ def find_layout(root: Path) -> Layout:
     Raises SclviError, one line naming the folder or the file and row, where there is nothing to learn from or test on,
     or where a plain folder sorts good pictures from others: those must not be learned from as good.
     """
-    if root.is_file():
+    if os.path.isfile(root):
         if root.suffix.lower() != ".csv":
             raise SclviError(f"{root}: is neither a folder nor a .csv manifest")
         return _read_manifest(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise SclviError(f"{root}: does not exist")
-    if (root / "train" / GOOD).is_dir():
+    if os.path.isdir(root / "train" / GOOD):
         return _read_category(root)
-    categories = sorted(entry.name for entry in root.iterdir() if (entry / "train" / GOOD).is_dir())
+    categories = sorted(entry for entry in _entries(root) if os.path.isdir(root / entry / "train" / GOOD))
     if categories:
         raise SclviError(f"{root}: holds several categories, choose one of them: {', '.join(categories)}")
-    if (root / "train").is_dir() and (
-        root / "test"
-    ).is_dir():  # as a plain folder it would learn from its own test pictures
+    if os.path.isdir(root / "train") and os.path.isdir(root / "test"):  # it would learn from its own test pictures
         raise SclviError(f"{root}: has train and test, but no train/{GOOD}")
     pictures = _pictures(root)
     _refuse_sorted(root, pictures)
@@ -83,7 +86,7 @@ def expand_pictures(paths: Sequence[Path]) -> list[Path]:
         raise SclviError(f"{paths[0]}: does not exist")
     found: dict[Path, Path] = {}
     for path in paths:
-        for picture in _pictures(path) if path.is_dir() else [path]:
+        for picture in _pictures(path) if os.path.isdir(path) else [path]:
             found.setdefault(picture.parent.resolve() / picture.name, picture)  # two links to one file are two pictures
     return sorted(found.values(), key=_by_name)
 
@@ -94,10 +97,10 @@ def _read_category(root: Path) -> Layout:
         train=tuple(Item(path, GOOD) for path in _pictures(root / "train" / GOOD)),
         test=(),
         name=root.resolve().name,
-        masks=masks if masks.is_dir() else None,
+        masks=masks if os.path.isdir(masks) else None,
     )
     test = root / "test"
-    if not test.is_dir():
+    if not os.path.isdir(test):
         return layout
     items: list[Item] = []
     for path in _pictures(test):
@@ -105,10 +108,17 @@ def _read_category(root: Path) -> Layout:
             raise SclviError(f"{path}: lies in test itself; test/{GOOD} or test/NAME_OF_THE_DEFECT is needed")
         item = Item(path, path.relative_to(test).parts[0])
         if layout.masks is not None and item.defect != GOOD:
-            there = (mask for mask in _mask_names(layout.masks, item) if mask.is_file())
+            there = (mask for mask in _mask_names(layout.masks, item) if os.path.isfile(mask))
             item = Item(item.path, item.defect, next(there, None))
         items.append(item)
     return Layout(layout.train, tuple(items), layout.name, layout.masks)
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise SclviError(f"{folder}: cannot be read: {error.strerror}") from None
 
 
 def _refuse_sorted(root: Path, pictures: Sequence[Path]) -> None:
@@ -190,7 +200,7 @@ def _defect(label: str, split: str) -> str:
 
 def _file(manifest: Path, row: int, name: str, what: str) -> Path:
     path = manifest.parent / name
-    if not name or not path.is_file():
+    if not name or not os.path.isfile(path):
         _refuse_row(manifest, row, f"{what} {path} does not exist" if name else f"names no {what}")
     return path
 

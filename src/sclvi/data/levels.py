@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sclvi.data.arrays import Picture
+from sclvi.data.arrays import Picture, full_scale
 from sclvi.errors import SclviError
 
 LOWEST, HIGHEST = -10.0, 11.0  # ten spans from black to white beyond either: one dead value would drown all the rest
@@ -60,6 +60,6 @@ def measure_levels(pictures: Iterable[Picture]) -> Levels | None:
 def _quantiles(picture: Picture) -> NDArray[np.float64]:
     """2 x C, of what `scale_to_unit` would give."""
     down, across = (max(1, side // _SAMPLES) for side in picture.shape[:2])
-    full = 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
+    full = full_scale(picture)
     seen = picture[::down, ::across].reshape(-1, picture.shape[2]).astype(np.float64)
     return np.asarray(np.quantile(seen, _QUANTILES, axis=0) / full)

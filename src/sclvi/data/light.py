@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from sclvi.data.arrays import Picture
+from sclvi.data.arrays import Picture, full_scale
 from sclvi.data.levels import Levels
 
 _FLOOR = 1e-3  # a picture without contrast stays finite; 0.1 % of full scale is below the noise of an 8-bit camera
@@ -32,7 +32,7 @@ class Exposure:
 
 def measure_exposure(picture: Picture, levels: Levels | None) -> Exposure:
     """Of H x W x C, at its own depth and size, without a copy of it."""
-    full = 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
+    full = full_scale(picture)
     moments = [cv2.meanStdDev(picture[..., at : at + 4]) for at in range(0, picture.shape[2], 4)]  # OpenCV takes four
     means, deviations = (np.concatenate(kind)[:, 0] / full for kind in zip(*moments, strict=True))
     if levels is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sclvi.data.arrays import Picture
+from sclvi.data.arrays import Picture, full_scale
 from sclvi.data.levels import HIGHEST, LOWEST, Levels
 from sclvi.errors import SclviError
 
@@ -27,7 +27,7 @@ def scale_to_unit(picture: NDArray[Any]) -> NDArray[np.float32]:
     """
     if picture.dtype == np.float32:
         return picture.copy()
-    unit: NDArray[np.float32] = np.divide(picture, np.float32(np.iinfo(picture.dtype).max), dtype=np.float32)
+    unit: NDArray[np.float32] = np.divide(picture, np.float32(full_scale(picture)), dtype=np.float32)
     return unit
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sclvi.data.arrays import full_scale
 from sclvi.data.reading import read_picture
 from sclvi.data.regions import MOST_REGIONS, Corners, Kind, Mask, RegionOfInterest, Regions, fill_polygon
-from sclvi.errors import SclviError, complaint
+from sclvi.errors import SclviError, complaint_line
 
 _Side = Annotated[int, Field(ge=1)]
 _Polygon = Annotated[Corners, Field(min_length=3)]
@@ -110,7 +111,7 @@ def _read(path: Path) -> list[RegionOfInterest]:
 
 def _read_mask(path: Path, name: str, kind: Kind = "include", rate: float | None = None) -> RegionOfInterest:
     picture = read_picture(path)
-    full = 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
+    full = full_scale(picture)
     white: Mask = np.asarray((picture > full / 2).all(axis=2))
     if not white.any():
         raise SclviError(f"{path}: a mask without a white pixel; the brightest is {picture.max()}, white is {full:g}")
@@ -127,7 +128,7 @@ def _read_json(path: Path) -> list[RegionOfInterest]:
     except OSError as error:
         raise SclviError(f"{path}: cannot be read ({error.strerror or error})") from None
     except ValidationError as error:  # which is a ValueError, too
-        raise SclviError(f"{path}: {_first(error)}") from None
+        raise SclviError(f"{path}: {complaint_line(error)}") from None
     except (ValueError, RecursionError) as error:
         raise SclviError(f"{path}: not JSON ({error})") from None
 
@@ -157,8 +158,3 @@ def _polygon(
     if not fill_polygon(np.array(corners), size).any():
         raise SclviError(f"{path}: region {name!r} encloses no pixel of a picture of {size[1]}x{size[0]} px")
     return RegionOfInterest(name, kind, size, corners, rate)
-
-
-def _first(error: ValidationError) -> str:
-    place, _, message = complaint(error)
-    return f"{place}: {message}" if place else message

@@ -1,4 +1,4 @@
-"""`Inspection`: the one value that leaves the decision; report, files and station take it and nothing else."""
+"""`Inspection`: the one value that leaves the decision; report and files take it and nothing else."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

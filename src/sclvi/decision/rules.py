@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sclvi.decision.inspection import Verdict
-from sclvi.errors import SclviError, complaint
+from sclvi.errors import SclviError, complaint, complaint_line
 
 _Least = Annotated[float | None, Field(ge=0)]
 
@@ -86,7 +86,7 @@ def read_rules(path: Path) -> Rules:
 
 
 def _first(error: ValidationError) -> str:
-    name, kind, message = complaint(error)
+    name, kind, _ = complaint(error)
     if kind == "extra_forbidden":
         return f"{name}: no such rule; there are {', '.join(Rules.model_fields)}"
-    return f"{name}: {message}" if name else message
+    return complaint_line(error)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -17,7 +19,7 @@ class Threshold:
     @property
     def is_kept(self) -> bool:
         """Whether the asked false-reject rate can be promised."""
-        return self.promised_rate <= self.asked_rate
+        return self.promised_rate <= self.asked_rate + _ROUNDING
 
 
 def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
@@ -31,7 +33,7 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
         rate: 0..1, exclusive.
     """
     count = len(scores)
-    rank = min(math.ceil((count + 1) * (1 - rate) - 1e-9), count)
+    rank = min(math.ceil((count + 1) * (1 - rate) - _ROUNDING), count)
     return Threshold(sorted(scores)[rank - 1], rate, promise_of(count, rate), count)
 
 
@@ -71,4 +73,4 @@ def p_value(score: float, scores: Sequence[float]) -> float:
 
 def images_needed(rate: float) -> int:
     """How many scored pictures it takes to promise `rate`."""
-    return math.ceil(1 / rate - 1e-9) - 1
+    return math.ceil(1 / rate - _ROUNDING) - 1

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sclvi.data.layouts import Item, find_layout, missing_masks
 from sclvi.data.reading import read_picture
 from sclvi.errors import OnSkip, SclviError, leave_out
-from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.evaluation.metrics import evaluate_scores
+from sclvi.memory_use import peak_memory_mib
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 
@@ -52,7 +52,7 @@ def evaluate(
     peak = peak_memory_mib()  # before the figures are made, which is no part of inspecting
     kept = [items[inspection.image] for inspection in inspections]
     scores = [inspection.score for inspection in inspections]
-    figures = compare(kept, scores, [inspection.anomaly_map for inspection in inspections])
+    figures = compare(kept, scores, [inspection.anomaly_map for inspection in inspections], on_skip)
     figures["images_per_second"] = len(inspections) / seconds
     figures["peak_memory_mib"] = peak
     defective = sum(_is_defective(item) for item in kept)
@@ -73,15 +73,32 @@ def labelled_items(category: str | Path, on_skip: OnSkip | None = None) -> tuple
     return layout.name, items
 
 
-def compare(items: Sequence[Item], scores: Sequence[float], maps: Sequence[NDArray[np.float32]]) -> Figures:
-    """The metrics of scores and maps (H x W each, at one size) against the labels and masks of the items."""
+def compare(
+    items: Sequence[Item],
+    scores: Sequence[float],
+    maps: Sequence[NDArray[np.float32]],
+    on_skip: OnSkip | None = None,
+) -> Figures:
+    """The metrics of scores and maps (H x W each, at one size) against the labels and masks of the items.
+
+    The picture of a mask that cannot be read is left out of the pixel figures, as of one that is missing; without
+    `on_skip` the error is raised.
+    """
     labels = np.array([_is_defective(item) for item in items])
     with_truth = [place for place, item in enumerate(items) if item.mask is not None or not _is_defective(item)]
     if not any(item.mask is not None for item in items) or len({one.shape for one in maps}) > 1:
         return cast(Figures, evaluate_scores(labels, scores, None, None))
     size = (maps[0].shape[0], maps[0].shape[1])
-    masks = np.stack([_read_mask(items[place], size) for place in with_truth])
-    return cast(Figures, evaluate_scores(labels, scores, masks, np.stack([maps[place] for place in with_truth])))
+    masks, seen = [], []
+    for place in with_truth:
+        try:
+            masks.append(_read_mask(items[place], size))
+        except SclviError as error:
+            leave_out(str(items[place].mask), error, on_skip)
+            continue
+        seen.append(maps[place])
+    truth = (np.stack(masks), np.stack(seen)) if seen else (None, None)
+    return cast(Figures, evaluate_scores(labels, scores, *truth))
 
 
 def _is_defective(item: Item) -> bool:

@@ -15,6 +15,8 @@ import torch
 from sclvi.errors import SclviError
 from sclvi.files import write_atomically
 
+PROVENANCE = ("commit", "date", "device", "threads", "torch")
+
 
 def provenance() -> dict[str, Any]:
     """Commit, date, device, threads and versions of this run.
@@ -39,22 +41,37 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to a CSV file, all at once, so that a killed run leaves all of them or none.
+def check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Say now, not after hours of work, that rows cannot be added to a file.
 
     Raises:
-        SclviError: an older file of that name has other columns.
+        SclviError: an older file of that name has other columns, or cannot be read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = list(rows[0])
-    if path.exists():
+    if not path.exists():
+        return
+    try:
         with path.open(encoding="utf-8", newline="") as file:
             older = next(csv.reader(file), [])
-        if older != columns:
-            raise SclviError(f"{path}: has other columns than {', '.join(columns)}; move it away first")
+    except (OSError, ValueError) as error:
+        raise SclviError(f"{path}: cannot be read ({error})") from None
+    if older != list(columns):
+        raise SclviError(f"{path}: has other columns than {', '.join(columns)}; move it away first")
+
+
+def append_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to a CSV file, in one call of the system where they are few.
+
+    Raises:
+        SclviError: as of `check_columns`, or it cannot be written.
+    """
+    check_columns(path, list(rows[0]))
     text = _as_csv(rows, header=not path.exists())
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise SclviError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

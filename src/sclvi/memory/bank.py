@@ -20,7 +20,7 @@ faiss: Any = _faiss  # its stubs describe the C++ classes, not the Python ones l
 Index = Any  # any FAISS index
 Search = Literal["inverted", "exact"]
 
-_BYTES_PER_ITEM = 2 * 64 + 8 + 4 + 4  # half-precision code, FAISS id, where its code lies, origin
+_BESIDE_A_CODE = 8 + 4 + 4  # bytes: FAISS id, where its code lies, origin
 _FLAT_BELOW = 20_000  # items; an inverted file pays above
 _SAMPLE_PER_LIST = 40  # codes per inverted list that k-means sees
 _ROUNDS = 8  # of k-means; more hardly moves the lists and takes most of the building time
@@ -96,7 +96,7 @@ class MemoryBank:
 
     @property
     def mebibytes(self) -> float:
-        return len(self) * _BYTES_PER_ITEM / 2**20
+        return len(self) * _bytes_per_item(self._index.d) / 2**20
 
     def search(self, queries: Tensor, eta: int, without: tuple[int, int] | None = None) -> Neighbours:
         """The eta nearest items of each query.
@@ -290,6 +290,10 @@ def _places(index: Index, words: NDArray[Any]) -> NDArray[np.int32]:
     return places
 
 
-def items_within(budget_mib: float) -> int:
-    """How many items a memory of `budget_mib` MiB holds."""
-    return int(budget_mib * 2**20 // _BYTES_PER_ITEM)
+def items_within(budget_mib: float, length: int) -> int:
+    """How many items, of codes of `length` numbers, a memory of `budget_mib` MiB holds."""
+    return int(budget_mib * 2**20 // _bytes_per_item(length))
+
+
+def _bytes_per_item(length: int) -> int:
+    return 2 * length + _BESIDE_A_CODE

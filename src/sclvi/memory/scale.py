@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sclvi.data.images import Images
 from sclvi.encoders.compute import encode
-from sclvi.encoders.interface import PATCH_SIZES, Encoder, patch_grid
+from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder, patch_grid
 from sclvi.memory.bank import MemoryBank, Neighbours, items_within
 from sclvi.memory.codespace import CHUNK, CodeSpace
 from sclvi.memory.exemplars import Exemplars, Taught, nearest_of_both
@@ -93,7 +93,8 @@ def fill_memories(
     strides = settings.memory_strides
     size = (images.shape[2], images.shape[3])
     grids = [patch_grid(size, patch, stride) for patch, stride in zip(PATCH_SIZES, strides, strict=True)]
-    quota = items_within(settings.memory_mib) / (len(images) * sum(h * w for h, w in grids))
+    length = CODE_LENGTH + (PLACES if nearness else 0)
+    quota = items_within(settings.memory_mib, length) / (len(images) * sum(h * w for h, w in grids))
     kept: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
     origins: list[list[Tensor]] = [[] for _ in PATCH_SIZES]
     for number in track(range(len(images)), "filling the memory", len(images), progress):

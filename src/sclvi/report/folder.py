@@ -113,7 +113,7 @@ class ResultsFolder:
             picture: H x W x C as for `draw_overlay`.
 
         Raises:
-            SclviError: a file cannot be written; the folder is as before, and may be added to again.
+            SclviError: a file cannot be written; the records are as before, and may be added to again.
             ValueError: the inspection is by another model, or the picture is not the one inspected.
         """
         if inspection.model != self.model:

@@ -103,19 +103,26 @@ class Inspector:
 
     def as_learned(self) -> "Inspector":
         """Without what people said."""
-        memories = tuple(replace(memory, taught=None, flagged=None) for memory in self.memories)
+        memories = tuple(replace(memory, flagged=None) for memory in self.memories)
+        return replace(self, memories=memories).untaught()
+
+    def untaught(self) -> "Inspector":
+        """Without what people said is fine."""
+        memories = tuple(replace(memory, taught=None) for memory in self.memories)
         surface = None if self.surface is None else Surface(self.surface.filters, self.surface.levels)
         detector = None if self.detector is None else replace(self.detector, taught=None)
         return replace(self, memories=memories, surface=surface, detector=detector)
 
     @property
-    def taught_alone(self) -> bool:
-        """Whether people said of something that it is fine, and of nothing that it is not."""
+    def is_taught(self) -> bool:
+        """Whether people said of something that it is fine."""
         taught = [memory.taught for memory in self.memories]
         taught += () if self.surface is None else self.surface.taught
-        excused = self.detector is not None and self.detector.taught is not None
-        flagged = any(memory.flagged is not None for memory in self.memories)
-        return not flagged and (excused or any(one is not None for one in taught))
+        return self._excuses or any(one is not None for one in taught)
+
+    @property
+    def _excuses(self) -> bool:
+        return self.detector is not None and self.detector.taught is not None
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -215,8 +222,7 @@ class Inspector:
     @property
     def _looks_everywhere(self) -> bool:
         """Where something was taught: what an estimate says may be far from what a look would, and excuse too much."""
-        taught = self.detector is not None and self.detector.taught is not None
-        return taught or self.settings.closer == 1 or any(memory.taught is not None for memory in self.memories)
+        return self._excuses or self.settings.closer == 1 or any(memory.taught is not None for memory in self.memories)
 
     @property
     def _eta(self) -> int:

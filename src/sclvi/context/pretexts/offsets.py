@@ -34,7 +34,7 @@ def draw_offset_pairs(
     """Draw `count` pairs, all offsets equally likely; the first patch in a picture's first view, the other in its
     second.
 
-    One grid step is 3/4 of the patch plus a dither of 0 to 1/4 patch, drawn for each pair and axis: 0 to 16 px at patch
+    One grid step is 3/4 of the patch plus a dither below 1/4 patch, drawn for each pair and axis: 0 to 15 px at patch
     64 (section 3.1; the authors' sampling, docs/paper.md). First patches are uniform over where the pair fits. A
     picture too small for the grid gets a smaller step.
 

@@ -14,7 +14,7 @@ from sclvi.data.layouts import expand_pictures, find_layout
 from sclvi.demo.pictures import write_category
 from sclvi.encoders.compute import has_bf16, pick_device
 from sclvi.errors import SclviError
-from sclvi.evaluation.rows import append_rows, provenance, rounded
+from sclvi.evaluation.rows import PROVENANCE, append_rows, check_columns, provenance, rounded
 from sclvi.model_file import load
 from sclvi.progress import Progress, silent, track
 
@@ -27,6 +27,8 @@ _DEFECTIVE = 2  # of each kind, among the made-up pictures
 _FIGURES = ("images_per_second", "p50_ms", "p99_ms", "encoder_ms", "search_ms", "times_the_limit")
 _PEAKS = ("peak_ram_mib", "peak_vram_mib")
 _COST = ("train_seconds", "model_mib")
+_COMMON = ("train_images", "height", "width", "seed", "settings", *PROVENANCE, "faiss")
+_COLUMNS = ("method", "note", "batch", *_FIGURES, *_PEAKS, *_COST, *_COMMON)
 Row = dict[str, Any]
 
 
@@ -61,6 +63,7 @@ def bench(
     """
     if unknown := [name for name in against if name not in AGAINST]:
         raise SclviError(f"{unknown[0]!r} is none of {', '.join(AGAINST)}")
+    check_columns(out, _COLUMNS)
     threads = threads or _cores()
     with _pictures(good, train_images) as (learned, inspected), TemporaryDirectory() as folder:
         model = Path(folder) / "bench.sclvi"
@@ -152,6 +155,8 @@ def _row(method: str, batch: int, measured: Mapping[str, float], note: str = "")
 def _pictures(good: Path | None, count: int) -> Iterator[tuple[Path, Path]]:
     """What is learned from, and the folder of what is inspected."""
     if good is not None:
+        if not good.is_dir():
+            raise SclviError(f"{good}: a folder of good pictures, or a category in MVTec's layout, is needed")
         test = good / "test"
         yield good, test if test.is_dir() else good
         return
@@ -164,7 +169,7 @@ def _child(arguments: list[str], threads: int, python: Path | None = None) -> st
     """The standard output of a Python process of its own; of this Python, where no other is named.
 
     Raises:
-        SclviError: it failed.
+        SclviError: it failed; not where it only left out what it could not read.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [str(python or sys.executable), *arguments]
@@ -172,7 +177,9 @@ def _child(arguments: list[str], threads: int, python: Path | None = None) -> st
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     except OSError as error:
         raise SclviError(f"measurement failed: {command[0]}: {error.strerror}") from None
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    said = done.stderr.strip().splitlines()
+    only_skipped = done.returncode == 1 and said and all(line.startswith("skipped: ") for line in said)
+    if done.returncode and not only_skipped:
+        last = said[-1:] or [f"exit code {done.returncode}"]
         raise SclviError(f"measurement failed: {last[0].removeprefix('sclvi: ')}")
     return done.stdout

@@ -25,9 +25,9 @@ from sclvi.data.sources import read_source
 from sclvi.encoders.compute import encode, pick_device, to_device
 from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder, patch_grid
 from sclvi.encoders.paper import PaperEncoder
-from sclvi.evaluation.memory_use import peak_memory_mib
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.scale import ScaleMemory
+from sclvi.memory_use import peak_memory_mib
 from sclvi.model import Model
 from sclvi.model_file import load
 from sclvi.scoring.inspector import Inspector, Judged

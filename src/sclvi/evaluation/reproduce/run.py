@@ -14,10 +14,14 @@ from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
 from sclvi.evaluation.reproduce.figures import Rows
 from sclvi.evaluation.reproduce.plan import PLANS, EncoderName, What, settings_for
 from sclvi.evaluation.reproduce.plot import check_plotting
-from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
+from sclvi.evaluation.rows import PROVENANCE, append_rows, check_columns, provenance, read_rows, rounded
 from sclvi.progress import Progress, silent
 from sclvi.settings import Settings
 
+_COLUMNS = (
+    *("pretext", "category", "seed", "fusion", "eta", "image_auroc", "pixel_auroc", "minutes", "encoder", "light"),
+    *("steps", "batch", "budget_minutes", "memory_strides", "train_images", "test_images", "settings", *PROVENANCE),
+)
 Say = Callable[[str], None]  # one line for the user
 
 
@@ -75,6 +79,7 @@ def reproduce(
         scored_items(folder)  # says now, not after hours of training, that the figures cannot be made
     _make_folder(out)
     rows_file = out / plan.file
+    check_columns(rows_file, _COLUMNS)
     rows = read_rows(rows_file)
     changes = dict(changes or {})
     first = settings_for(encoder, chosen[0], seeds[0], changes)
