@@ -42,6 +42,17 @@ def test_a_part_shows_a_defect_exactly_when_it_is_rejected(model):
         assert {one.promised_rate for one in said} == {model.calibration.threshold.promised_rate}
 
 
+@pytest.mark.parametrize("rate", [0, 1, -1, 5, float("nan")])
+def test_a_rate_that_is_none_is_refused(model, rate):
+    with pytest.raises(SclviError, match="a share between 0 and 1"):
+        sclvi.calibrate(model, [good_part(50)], rate)
+
+
+def test_a_rate_may_be_a_number_of_numpys(model, tmp_path):
+    sclvi.save(sclvi.calibrate(model, [good_part(50)], np.float32(0.5)), tmp_path / "m.sclvi")
+    assert sclvi.load(tmp_path / "m.sclvi").calibration.threshold.asked_rate == 0.5
+
+
 def test_few_pictures_say_what_they_can_promise(model):
     threshold = sclvi.calibrate(model, [good_part(50), good_part(51)], 0.01).calibration.threshold
     assert not threshold.is_kept

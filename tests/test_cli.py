@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from parts import SIDE, defective_part, good_part
 from PIL import Image
 
@@ -157,6 +158,76 @@ def test_an_error_of_the_system_is_one_line(sclvi, model, monkeypatch):
 
     monkeypatch.setattr("sclvi.data.layouts.expand_pictures", locked)
     assert sclvi("inspect", model, "in") == (2, "", "sclvi: /locked/in: Permission denied\n")
+
+
+def test_a_command_does_not_write_over_what_another_wrote_meanwhile(sclvi, model, category, tmp_path, monkeypatch):
+    from sclvi.recalibration import calibrate
+
+    path = tmp_path / "pins.sclvi"
+    path.write_bytes(model.read_bytes())
+
+    def meanwhile(*arguments):
+        calibrated = calibrate(*arguments)
+        path.write_bytes(model.read_bytes())
+        return calibrated
+
+    monkeypatch.setattr("sclvi.recalibration.calibrate", meanwhile)
+    code, _, err = sclvi("calibrate", path, category / "test/good")
+    assert code == 2 and "changed it meanwhile" in err
+    assert path.read_bytes() == model.read_bytes()
+    assert sclvi("calibrate", path, category / "test/good", "--out", tmp_path / "other.sclvi", "-q")[0] == 0
+
+
+def test_two_inspections_do_not_share_a_folder(sclvi, model, category, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        code, _, err = sclvi("inspect", model, category / "test", "--out", tmp_path / "out")
+    assert code == 2 and "another inspection is at work there" in err and len(err.splitlines()) == 1
+    assert sclvi("inspect", model, category / "test", "--out", tmp_path / "out", "-q")[0] == 0
+
+
+def test_names_that_the_output_cannot_show_end_no_command(model, category, tmp_path):
+    out = tmp_path / os.fsdecode(b"\xfe")
+    command = [sys.executable, "-m", "sclvi", "inspect", str(model), str(category / "test/good"), "--out", str(out)]
+    strict = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=strict)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\udcfe" in done.stdout and (out / "report.html").is_file()
+
+
+def test_what_was_exported_once_is_kept_true(sclvi, model, category, tmp_path):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    for number, folder in enumerate(("a", "a", "b")):
+        (pictures / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(defective_part(number)).save(pictures / folder / f"{number}.png")
+    sclvi("inspect", model, pictures / "a", "--out", out, "--coco", "--labelme")
+    (out / "labelme/0.json").write_text("{}")  # by hand
+    _, _, err = sclvi("inspect", model, pictures / "b", "--out", out)
+    assert len(json.loads((out / "coco.json").read_text())["images"]) == 3
+    found = sorted(str(path.relative_to(out / "labelme")) for path in (out / "labelme").rglob("*.json"))
+    assert found == [
+        "0.json",
+        "a/0.json",
+        "a/1.json",
+        "b/2.json",
+    ]  # all below one folder now, but for what is somebody's
+    assert err.splitlines() == [f"{out / 'labelme/0.json'}: was changed by hand and is left as it is"]
+
+
+def test_a_mask_as_jpeg_is_as_large_as_it_was_drawn(sclvi, model, category, tmp_path):
+    figures = []
+    for suffix in ("png", "jpg"):
+        rows = ["path,split,label,mask"]
+        for number in range(60, 63):
+            mask = Image.new("L", (SIDE, SIDE))
+            mask.paste(255, (40, 60, 64, 84))
+            mask.save(tmp_path / f"{number}.{suffix}", quality=60)
+            rows.append(f"{category}/test/blotch/{number:03}.png,test,blotch,{number}.{suffix}")
+        rows += [f"{path},test,good," for path in (category / "test/good").iterdir()]
+        (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
+        assert sclvi("evaluate", model, tmp_path / "m.csv", "--json", tmp_path / "f.json")[0] == 0
+        figures.append(json.loads((tmp_path / "f.json").read_text())["pixel_ap"])
+    assert figures[0] == pytest.approx(figures[1], abs=1e-6)
 
 
 def test_version(sclvi):

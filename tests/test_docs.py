@@ -1,6 +1,7 @@
 """What the documentation shows of Python runs as it stands there."""
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -41,3 +42,9 @@ def test_the_examples_run(shop, capsys):
     assert "b.png defective" in said and "Box(" in said
     assert (shop / "part.sclvi").is_file()
     assert [one.kind for one in names["model"].corrections] == ["taught"]
+
+
+def test_public_names_are_what_they_say_whatever_was_imported_before():
+    for home in (name for name in sys.modules if name.startswith("sclvi.")):
+        assert home.removeprefix("sclvi.") not in sclvi.__all__, "a module would take the place of the function"
+    assert all(callable(getattr(sclvi, name)) for name in sclvi.__all__)

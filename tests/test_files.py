@@ -28,6 +28,14 @@ def test_others_may_read_as_the_umask_allows(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
 
 
+def test_an_older_file_hands_its_permissions_on(tmp_path: Path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    write_atomically(path, b"new")
+    assert (path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, b"new")
+
+
 def test_longest_name_is_possible(tmp_path: Path):
     path = tmp_path / ("n" * 255)
     write_atomically(path, b"x")

@@ -160,6 +160,22 @@ def test_order_does_not_depend_on_the_system(tmp_path, monkeypatch):
     assert relative(find_layout(tmp_path).train, tmp_path) == expected
 
 
+def test_what_inspect_drew_is_no_picture_but_what_lies_beside_it_is(tmp_path):
+    touch(tmp_path, "0.png", "results/results.jsonl", "results/overlays/1.jpg", "results/comparisons/2.jpg")
+    touch(tmp_path, "results/3.png", "overlays/4.png")  # no results.jsonl beside these
+    assert relative(find_layout(tmp_path).train, tmp_path) == ["0.png", "overlays/4.png", "results/3.png"]
+
+
+def test_linked_folders_are_followed_and_count_once(tmp_path):
+    touch(tmp_path / "elsewhere", "1.png", "deeper/2.png")
+    touch(tmp_path / "good", "0.png")
+    (tmp_path / "good" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "good")  # a loop
+    (tmp_path / "good" / "zz").symlink_to(tmp_path / "elsewhere")
+    found = relative(find_layout(tmp_path / "good").train, tmp_path / "good")
+    assert found == ["0.png", "linked/1.png", "linked/deeper/2.png"]
+
+
 def test_nothing_to_learn_from(tmp_path):
     assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: does not exist"
     assert refusal(tmp_path).startswith(f"{tmp_path}: holds no pictures")

@@ -63,6 +63,29 @@ def test_one_picture_and_a_folder_need_no_list(model, tmp_path):
         model.inspect(tmp_path / "gone")
 
 
+def test_a_camera_may_use_its_buffer_again(model):
+    parts = [good_part(40), defective_part(50), *(good_part(number) for number in range(41, 60))]
+
+    def camera():
+        buffer = np.empty_like(parts[0])
+        for part in parts:
+            buffer[:] = part
+            yield buffer
+
+    seen = [inspection.verdict == "defective" for inspection in model.inspect(camera())]
+    assert seen == [inspection.verdict == "defective" for inspection in model.inspect(parts)]
+    assert seen[1]
+
+
+def test_an_array_of_paths_is_no_picture_and_no_batch_is_no_answer(model, tmp_path):
+    for number in range(2):
+        Image.fromarray(good_part(number)).save(tmp_path / f"{number}.png")
+    names = np.array([str(tmp_path / "0.png"), str(tmp_path / "1.png")])
+    assert [inspection.image for inspection in model.inspect(names)] == names.tolist()
+    with pytest.raises(ValueError, match="batches of 0"):
+        list(model.inspect([good_part(0)], batch=0))
+
+
 def test_order_and_batches_do_not_matter(model):
     parts = [good_part(number) for number in range(20, 31)]  # more than a batch
     together = [inspection.score for inspection in model.inspect(parts)]

@@ -360,6 +360,13 @@ def test_labelme_polygons_and_rectangles_are_read(tmp_path):
     assert np.array_equal(regions.labels((128, 128)), expected)
 
 
+def test_one_file_needs_no_list_and_may_be_marked_as_utf_8(tmp_path):
+    content = {"shapes": [{"label": "rim", "shape_type": "rectangle", "points": [[10, 20], [50, 40]]}]}
+    path = tmp_path / "regions.json"
+    path.write_text(json.dumps({**content, "imageHeight": SIDE, "imageWidth": SIDE}), "utf-8-sig")
+    assert read_regions(path).names == read_regions(str(path)).names == ("rim",)
+
+
 def test_masks_named_in_json_lie_beside_it_and_may_be_ignored(tmp_path):
     mask = np.zeros((32, 32), np.uint8)
     mask[8:16, 8:16] = 255

@@ -338,6 +338,19 @@ def test_a_picture_is_the_same_by_whichever_path_it_is_named(
     assert again.is_done(images[0])
 
 
+def test_the_same_name_in_another_working_folder_is_another_picture(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    for folder in ("one", "two"):
+        monkeypatch.chdir(tmp_path / folder)
+        assert inspect_all(ResultsFolder(tmp_path / "out", MODEL), [Path("000.png")]) == [Path("000.png")]
+    results = ResultsFolder(tmp_path / "out", MODEL)
+    assert len(results) == 2 and all(map(results.is_done, images[:2]))
+    rows = list(csv.DictReader(io.StringIO(results_csv(records_in(tmp_path / "out")).decode())))
+    assert [row["image"] for row in rows] == ["000.png"] * 2
+    assert [row["path"] for row in rows] == [str(image) for image in images[:2]]
+
+
 def test_pictures_of_earlier_calls_stay_and_skipped_ones_are_told(tmp_path: Path, images: list[Path]):
     first = ResultsFolder(tmp_path / "out", MODEL)
     inspect_all(first, images[:2])

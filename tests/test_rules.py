@@ -45,6 +45,12 @@ def test_a_bad_file_is_told_in_one_line(tmp_path, text, says):
     assert message.startswith(f"{path}: {says}") and "\n" not in message
 
 
+def test_a_file_of_an_editor_that_marks_utf_8_is_read(tmp_path):
+    path = tmp_path / "rules.toml"
+    path.write_text("maximum_defects = 3\n", "utf-8-sig")
+    assert read_rules(path).maximum_defects == 3
+
+
 def test_defects_are_discounted_by_area_and_severity():
     rules = Rules(mm_per_px=0.1, minimum_area_px=20, minimum_area_mm2=0.5, minimum_severity=1.5, maximum_defects=1)
     ruling = rules.judge("defective", [(50, 1.5), (49, 9.0), (19, 1.4), (80, math.nan)])  # 0.5, 0.49, 0.19, 0.8 mm2

@@ -279,6 +279,25 @@ def test_boxes_outside_are_refused(model, box):
         model.teach(good_part(0), [box])
 
 
+def test_boxes_may_be_numbers_of_numpys_but_no_fractions(model, tmp_path):
+    box = Box(*np.array([STAIN.x, STAIN.y, STAIN.width, STAIN.height]))
+    sclvi.save(model.teach(stained(50), [box]), tmp_path / "m.sclvi")
+    assert sclvi.load(tmp_path / "m.sclvi").corrections[0].boxes == (STAIN,)
+    with pytest.raises(SclviError, match="whole pixels"):
+        model.teach(stained(50), [Box(88.5, 30, 20, 20)])
+
+
+def test_two_pictures_of_one_name_in_two_folders_are_told_apart(model, tmp_path, monkeypatch):
+    for number, folder in enumerate(("monday", "tuesday")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        Image.fromarray(stained(50 + number)).save("a.png")
+        model = model.teach("a.png", [STAIN])
+    names = [correction.picture.name for correction in model.corrections]
+    assert names == ["a.png", str(tmp_path / "tuesday" / "a.png")]
+    assert set(names) <= set(model.known_good)
+
+
 def test_what_makes_no_sense_is_refused(model, taught, tmp_path):
     with pytest.raises(SclviError, match="nothing to teach"):
         model.teach(good_part(0))  # which it remembers

@@ -310,6 +310,15 @@ def test_settings_that_do_not_go_together_are_refused(wrong, says):
         package.Settings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"memory_mib": float("inf")}, {"thumbnails_kib": float("nan")}, {"eta": 10**9}, {"size": (-5, 96)}, {"seed": -1}],
+)
+def test_settings_that_nothing_can_be_done_with_are_refused(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        package.Settings(**wrong)
+
+
 def test_settings_without_tiles_keep_their_fingerprint():
     assert preset("default", set_aside=0.2, closer=1, smoothing=2.5, synthetic_steps=0).fingerprint() == "09a1e328a040"
     assert len({package.Settings(tile=tile).fingerprint() for tile in (None, 128, 256)}) == 3

@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sclvi.calibrate import calibrate
     from sclvi.data.region_files import read_regions
     from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
     from sclvi.errors import SclviError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sclvi.learn import train
     from sclvi.model import Model
     from sclvi.model_file import load, save
+    from sclvi.recalibration import calibrate
     from sclvi.settings import Settings
 
 # torch and FAISS each bring threads of their own (GNU OpenMP), which spin while they wait, if nothing is said, and keep
@@ -55,7 +55,7 @@ _HOMES = {
     "NearestGood": "decision.inspection",
     "SclviError": "errors",
     "Settings": "settings",
-    "calibrate": "calibrate",
+    "calibrate": "recalibration",
     "evaluate": "evaluation.evaluate",
     "load": "model_file",
     "read_regions": "data.region_files",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from sclvi.console import Skipped, errors, output, progress_bars, show_table
+from sclvi.console import Skipped, errors, output, progress_bars, show_all_names, show_table
 from sclvi.errors import OnSkip, SclviError, complaint, leave_out
 
 if TYPE_CHECKING:
@@ -226,18 +226,19 @@ def calibrate_model(
     quiet: Quiet = False,
 ) -> None:
     """Set the threshold anew on other good pictures; nothing is learned."""
-    from sclvi.calibrate import calibrate
     from sclvi.model_file import load, save
+    from sclvi.recalibration import calibrate
     from sclvi.telling import calibrated as told_of_calibration
 
-    if not 0 < false_reject_rate < 1:
-        raise SclviError(f"false-reject rate {false_reject_rate}: a share between 0 and 1 is needed, such as 0.01")
     out = out or model
     _check_writable(out)
     skipped = Skipped()
+    state = _state_of(model)
     loaded = load(model)
     with progress_bars(quiet) as progress:
         calibrated = calibrate(loaded, good, false_reject_rate, progress, skipped)
+    if out == model:
+        _refuse_changed(model, state)
     save(calibrated, out)
     if not quiet:
         _say(told_of_calibration(loaded, calibrated, out))
@@ -305,7 +306,9 @@ def audit_pictures(
 @app.command()
 def inspect(
     model: ModelPath,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.", readable=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results; what is there already is not done again.")] = Path(
         "inspection"
     ),
@@ -527,6 +530,7 @@ def _correct(
         raise SclviError("boxes are of one picture: give one, without --list and --undo")
     if not listing:
         _check_writable(out)
+    state = _state_of(path)
     model = _load(path)
     from concurrent.futures import ThreadPoolExecutor
 
@@ -544,6 +548,8 @@ def _correct(
     else:
         parsed = [parse_box(text) for text in boxes]
         model, done = _corrected(model, kind, images, parsed, by, skipped if len(images) > 1 else None)
+    if out == path:
+        _refuse_changed(path, state)
     with ThreadPoolExecutor(1) as pool:
         saving = pool.submit(save, model, out) if done else None
         said = [f"undone: {describe(one)}" for one in done] if undo else _verdicts(model, done)
@@ -644,8 +650,23 @@ def _check_writable(path: Path) -> None:
         raise SclviError(f"{path}: is a folder, a file name is needed")
     if not os.path.isdir(folder):  # noqa: PTH112
         raise SclviError(f"{folder}: no such folder")
-    if not os.access(folder, os.W_OK):
-        raise SclviError(f"{folder}: not writable")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise SclviError(f"{path if path.exists() else folder}: not writable")
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    """By which it is noticed that a file was written anew; None: it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _refuse_changed(path: Path, state: tuple[int, int, int] | None) -> None:
+    """What another command wrote into the model meanwhile would be lost."""
+    if _state_of(path) != state:
+        raise SclviError(f"{path}: another command changed it meanwhile; nothing was written, say it again")
 
 
 def _exit_if_skipped(skipped: Skipped) -> None:
@@ -655,6 +676,7 @@ def _exit_if_skipped(skipped: Skipped) -> None:
 
 def run() -> None:
     """Entry point of the `sclvi` command: errors meant for the user become one line and an exit code."""
+    show_all_names()
     try:
         app()
     except SclviError as error:

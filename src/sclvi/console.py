@@ -1,5 +1,7 @@
 """What the command line shows: bars while working, warnings, tables. Nothing but results goes to standard output."""
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +17,12 @@ from sclvi.progress import Progress, silent
 output = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _WIDE = 400  # characters, where no terminal limits a line
+
+
+def show_all_names() -> None:
+    """Escape what the encoding of the output lacks, as standard error does: a name must not end a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def show_table(table: Table) -> None:

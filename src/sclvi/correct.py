@@ -7,6 +7,7 @@ import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sclvi.data.arrays import digest_of
-from sclvi.data.boxes import aligned_masks, check_boxes, patches_inside
+from sclvi.data.boxes import aligned_masks, check_boxes, patches_inside, whole_boxes
 from sclvi.data.good import TrainingPicture
 from sclvi.data.pose import Mask
 from sclvi.data.sources import Source
@@ -158,9 +159,12 @@ class _Region:
         loaded = model.read(number, image)
         if isinstance(image, np.ndarray):  # the good pictures may have been arrays, too
             loaded = replace(loaded, name=f"corrected {loaded.name}")
+        elif _is_name_of_another(loaded, model):
+            loaded = replace(loaded, name=str(Path(loaded.name).absolute()))
+        boxes = whole_boxes(boxes, loaded.name)
         check_boxes(boxes, loaded.size, loaded.name)
         masks = aligned_masks(boxes, loaded.size, model.alignment, loaded.pose)
-        return cls(loaded, model.light(loaded.aligned[None]), tuple(boxes), masks)
+        return cls(loaded, model.light(loaded.aligned[None]), boxes, masks)
 
     def blank(self) -> Tensor:
         """The picture with what is around the region drawn on into it; as it is where there is nothing around."""
@@ -180,6 +184,13 @@ def _correction(model: Model, kind: Kind, region: _Region, by: str | None) -> Co
     picture = TrainingPicture(loaded.name, loaded.size, loaded.pose, loaded.appearance, thumbnail, digest_of(seen))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return Correction(_next_number(model.corrections), kind, picture, region.boxes, when, _user() if by is None else by)
+
+
+def _is_name_of_another(loaded: LoadedPicture, model: Model) -> bool:
+    """Whether the model knows another picture by that name, which was relative to another folder."""
+    digest = digest_of(model.regions.fill(loaded.picture))
+    known = (*model.pictures, *(correction.picture for correction in model.corrections))
+    return any(picture.name == loaded.name and picture.digest != digest for picture in known)
 
 
 def _next_number(corrections: Sequence[Correction]) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(OSError):  # there is none, or it is somebody else's
+            shutil.copymode(path, temporary)
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to tell

@@ -1,9 +1,12 @@
 """Inspecting pictures into a results folder that can be interrupted and taken up again."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from sclvi.decision.drift import SCORE, Drift, find_drift
 from sclvi.decision.rules import Rules
@@ -52,12 +55,26 @@ def inspect_folder(
         progress: told after each picture.
         on_skip: called for each picture that cannot be inspected; without it the error is raised.
         rules: which defects count, for all results in the folder.
-        coco: write coco.json.
-        labelme: write labelme/, see `write_labelme`.
+        coco: write coco.json; one that is there is written anew in any case, so that it tells of these results.
+        labelme: likewise labelme/, see `write_labelme`.
 
     Raises:
-        SclviError: `out` cannot be written; or a bad picture without `on_skip`.
+        SclviError: `out` cannot be written, or another process writes there; or a bad picture without `on_skip`.
     """
+    with _alone_in(out):
+        return _inspect_folder(model, pictures, out, progress, on_skip, rules, coco, labelme)
+
+
+def _inspect_folder(
+    model: Model,
+    pictures: Sequence[Path],
+    out: Path,
+    progress: Progress,
+    on_skip: OnSkip | None,
+    rules: Rules | None,
+    coco: bool,
+    labelme: bool,
+) -> Summary:
     folder = ResultsFolder(out, model.fingerprint, rules, model.known_good, model.regions)
     waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
@@ -71,7 +88,7 @@ def inspect_folder(
     drift = find_drift(model.good_statistics, [_statistics(record) for record in records])
     defective = sum(final_verdict(record) == "defective" for record in records)
     report = folder.finish(drift)
-    if coco:
+    if coco or folder.has_coco:
         folder.write_coco()
     return Summary(
         good=len(records) - defective,
@@ -82,8 +99,21 @@ def inspect_folder(
         drift=drift,
         earlier=len(folder) - len(records),
         dropped=folder.dropped,
-        kept=tuple(folder.write_labelme()) if labelme else (),
+        kept=tuple(folder.write_labelme()) if labelme or folder.has_labelme else (),
     )
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two processes in one folder would write over each other's results; a killed one is no longer there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise SclviError(f"{folder}: another inspection is at work there; give another --out, or wait") from None
+    except OSError as error:
+        raise SclviError(f"{folder}: cannot be used as results folder ({error.strerror or error})") from error
 
 
 def _statistics(record: Record) -> dict[str, float]:

@@ -166,6 +166,8 @@ class Model:
     ) -> Iterator[Inspection]:
         """Inspect pictures, in order, reading ahead in threads; batches are worked at side by side.
 
+        So the first of many comes when some twenty are read. For each picture of a camera as it comes, ask anew.
+
         Args:
             images: paths, or arrays H x W or H x W x C (uint8, uint16 or float; see docs/pictures.md); or one of them,
                 or a folder.
@@ -185,6 +187,12 @@ class Model:
         if self.tiles is not None:
             yield from inspect_tiles(self, self.tiles, images, on_skip)
             return
+        if batch < 1:
+            raise ValueError(f"batches of {batch} pictures")
+        if isinstance(
+            images, Iterator
+        ):  # what it gave may change when it is asked for the next, and some are read ahead
+            images = (image.copy() if isinstance(image, np.ndarray) else image for image in images)
         loaded = self._read_ahead(images)
         batches = iter(lambda: list(islice(loaded, batch)), [])
         for outcomes in side_by_side(self._inspect_batch, batches):

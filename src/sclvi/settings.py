@@ -32,6 +32,7 @@ _OFF: Mapping[str, Any] = {
     "overlap": 64,
 }
 _SHOWN_FIELDS = frozenset(("thumbnails_kib",))  # change what is shown, no figure
+Side = Annotated[int, Field(ge=64, le=4096)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -50,10 +51,10 @@ def _on_every_map(strides: tuple[int, int]) -> tuple[int, int]:
 class Settings(BaseModel):
     """One fixed setting for all kinds of parts; what depends on the part is measured on its good pictures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(0, ge=0, lt=2**32)
-    size: tuple[int, int] | None = Field(None, description="(height, width) of anomaly maps, px; None: by short side")
+    size: tuple[Side, Side] | None = Field(None, description="(height, width) of anomaly maps, px; None: by short side")
     short_side: int = Field(320, ge=64, le=4096, description="px, where no size is given")
     tile: int | None = Field(
         None, ge=128, le=4096, description="side of the tiles that pictures are looked at in, at full size, px"
@@ -83,7 +84,7 @@ class Settings(BaseModel):
     memory_strides: Annotated[tuple[int, int], AfterValidator(_on_every_map)] = Field(
         (4, 8), description="px between remembered patches of 32 and of 64 px"
     )
-    memory_mib: float = Field(512, gt=0, description="what the memory may take, MiB")
+    memory_mib: float = Field(512, gt=0, le=2**20, description="what the memory may take, MiB")
     search: Search = Field("inverted", description="of the memory: inverted file, or every item")
     nearness: float = Field(
         0.03,
@@ -93,7 +94,7 @@ class Settings(BaseModel):
     fusion: Fusion = Field(
         "affinity", description="of the nearest items: eq. 4 and 5, plain mean, or the nearest alone"
     )
-    eta: int = Field(10, ge=1, description="memory items that are fused, section 4.2")
+    eta: int = Field(10, ge=1, le=1000, description="memory items that are fused, section 4.2")
     affinity_limit: float = Field(LAMBDA, gt=0, description="lambda of eq. 4")
     softness: float | None = Field(
         0.3, ge=0, description="of the length normalisation, in median lengths of a good code; None: codes as they are"
@@ -123,7 +124,7 @@ class Settings(BaseModel):
     )
     false_reject_rate: Share = Field(0.01, description="share of good parts that may be rejected")
     thumbnails_kib: float = Field(
-        4096, ge=0, description="what thumbnails of the training pictures may take in the model, KiB; 0: none"
+        4096, ge=0, le=2**20, description="what thumbnails of the training pictures may take in the model, KiB; 0: none"
     )
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Regions: boxes in a picture as it was taken, and which patches of the aligned picture they mean."""
 
+import operator
 from collections.abc import Sequence
 
 import cv2
@@ -28,6 +29,18 @@ def parse_box(text: str) -> Box:
             f"box {text!r}: x,y,w,h in whole pixels of the picture is needed, such as 40,60,24,24"
         ) from None
     return Box(x, y, width, height)
+
+
+def whole_boxes(boxes: Sequence[Box], name: str) -> tuple[Box, ...]:
+    """The same in Python's own whole numbers, which files can hold, where a caller gave NumPy's.
+
+    Raises:
+        SclviError: one has a fraction.
+    """
+    try:
+        return tuple(Box(*map(operator.index, (box.x, box.y, box.width, box.height))) for box in boxes)
+    except TypeError:
+        raise SclviError(f"{name}: boxes are in whole pixels of the picture") from None
 
 
 def check_boxes(boxes: Sequence[Box], original: tuple[int, int], name: str) -> None:

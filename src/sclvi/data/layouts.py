@@ -19,6 +19,7 @@ from sclvi.errors import SclviError
 GOOD = "good"
 _GOOD_NAMES = (GOOD, "ok")  # of folders that stand beside folders of defects
 _COLUMNS = ("path", "split", "label")
+_RESULTS, _DRAWN = "results.jsonl", ("overlays", "comparisons")  # of `sclvi inspect`, where they may lie among pictures
 
 
 @dataclass(frozen=True)
@@ -210,14 +211,25 @@ def _refuse_row(manifest: Path, row: int, why: str) -> NoReturn:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders in order of their names; hidden ones and other files do not count."""
+    """The pictures in a folder and its subfolders in order of their names.
+
+    Hidden ones, other files and what `sclvi inspect` drew do not count. Links to folders are followed, but a folder
+    counts once.
+    """
 
     def refuse(error: OSError) -> NoReturn:
         raise SclviError(f"{error.filename}: cannot be read: {error.strerror}")
 
     found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    known: set[str] = set()
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(place)
+        if real in known:
+            folders.clear()
+            continue
+        known.add(real)
+        drawn = _DRAWN if _RESULTS in files else ()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in drawn)
         found.extend(Path(place) / name for name in _picture_names(files))
     if not found:
         raise SclviError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")

@@ -1,5 +1,6 @@
 """Reading regions of interest: masks, our own JSON, LabelMe's JSON. See docs/regions.md."""
 
+import codecs
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,8 +85,8 @@ class _LabelMe(BaseModel):
     shapes: list[_Shape] = Field(min_length=1)
 
 
-def read_regions(paths: Sequence[str | Path]) -> Regions:
-    """Read regions from files, in this order.
+def read_regions(paths: str | Path | Sequence[str | Path]) -> Regions:
+    """Read regions from files, in this order; or from one.
 
     Args:
         paths: masks (pictures: white is inspected; named by their stem), or JSON, ours or LabelMe's.
@@ -93,7 +94,8 @@ def read_regions(paths: Sequence[str | Path]) -> Regions:
     Raises:
         SclviError: a file cannot be read or says what cannot be; one line with file and place.
     """
-    items = tuple(item for path in paths for item in _read(Path(path)))
+    listed = [paths] if isinstance(paths, str | Path) else paths
+    items = tuple(item for path in listed for item in _read(Path(path)))
     regions = Regions(items)
     if len(regions.names) > MOST_REGIONS:
         raise SclviError(f"{len(regions.names)} regions; {MOST_REGIONS} at most can be told apart")
@@ -120,7 +122,7 @@ def _read_mask(path: Path, name: str, kind: Kind = "include", rate: float | None
 
 def _read_json(path: Path) -> list[RegionOfInterest]:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # which Windows' editors write
         content = json.loads(data)
         if isinstance(content, dict) and "shapes" in content:
             return _from_labelme(path, _LabelMe.model_validate_json(data))

@@ -19,7 +19,7 @@ def listed(sources: Source | Iterable[Source]) -> Iterable[Source]:
         SclviError: a path that does not exist, or a folder without pictures.
     """
     if isinstance(sources, np.ndarray):
-        return [sources]
+        return sources.tolist() if sources.dtype.kind in "OU" else [sources]
     return expand_pictures([Path(sources)]) if isinstance(sources, str | Path) else sources
 
 

@@ -76,7 +76,7 @@ def read_rules(path: Path) -> Rules:
         SclviError: it cannot be read, is no TOML, or says what is no rule; in one line, with file and name.
     """
     try:
-        return Rules(**tomllib.loads(path.read_text("utf-8")))
+        return Rules(**tomllib.loads(path.read_text("utf-8-sig")))
     except OSError as error:
         raise SclviError(f"{path}: cannot be read ({error.strerror or error})") from None
     except ValidationError as error:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sclvi.data.arrays import full_scale
 from sclvi.data.layouts import Item, find_layout, missing_masks
 from sclvi.data.reading import read_picture
 from sclvi.errors import OnSkip, SclviError, leave_out
@@ -18,6 +19,7 @@ from sclvi.memory_use import peak_memory_mib
 from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 
+_LOSSY = (".jpg", ".jpeg")
 Figures = dict[str, float | None]
 
 
@@ -109,5 +111,7 @@ def _read_mask(item: Item, size: tuple[int, int]) -> NDArray[np.bool_]:
     """H x W at the working size."""
     if item.mask is None:
         return np.zeros(size, bool)
-    mask = (read_picture(item.mask)[..., 0] > 0).astype(np.float32)
+    picture = read_picture(item.mask)[..., 0]
+    faintest = full_scale(picture) / 2 if item.mask.suffix.lower() in _LOSSY else 0  # JPEG is not 0 beside a defect
+    mask = (picture > faintest).astype(np.float32)
     return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA) >= 0.5

@@ -25,7 +25,7 @@ def to_coco(records: Sequence[Record], model: str) -> bytes:
     Returns:
         JSON, UTF-8. File names are relative to the folder that all pictures lie in.
     """
-    names = relative_names(record["image"] for record in records)
+    names = relative_names(record["path"] for record in records)
     numbers = count(1)
     images, annotations = [], []
     for image_id, record in enumerate(records, start=1):
@@ -33,7 +33,7 @@ def to_coco(records: Sequence[Record], model: str) -> bytes:
         images.append(
             {
                 "id": image_id,
-                "file_name": str(names[record["image"]]),
+                "file_name": str(names[record["path"]]),
                 **record["size"],
                 "attributes": {**attributes, "final_verdict": final_verdict(record)},
             }

@@ -30,6 +30,7 @@ from sclvi.report.records import (
     FileRecord,
     Record,
     Skipped,
+    absolute,
     apply_rules,
     from_line,
     results_csv,
@@ -80,7 +81,7 @@ class ResultsFolder:
         self._rules = rules
         self._good = good or {}
         self._regions = regions
-        self._records: dict[str, Record] = {}  # by path, see `_key`
+        self._records: dict[str, Record] = {}  # by absolute path
         self._skipped: dict[str, str] = {}  # reason by image
         self._files: dict[str, FileRecord | None] = {}  # by path, of the pictures that `is_done` was asked for
         try:
@@ -97,13 +98,13 @@ class ResultsFolder:
 
     def is_done(self, image: Path) -> bool:
         """Whether the picture was inspected by this model, has not changed since, and still has its overlay."""
-        key = _key(str(image))
+        key = absolute(str(image))
         # remembered from before the picture is read: a change in between makes the next run redo it
         self._files[key] = _file_record(image)
         record = self._records.get(key)
         if record is None or record.get("file") is None or record.get("file") != self._files[key]:
             return False
-        return (self.directory / _overlay_path(record["image"])).is_file()
+        return (self.directory / _overlay_path(key)).is_file()
 
     def add(self, inspection: Inspection, picture: NDArray[np.generic]) -> None:
         """Write the overlay and the comparisons, then the record; a record of the same picture is replaced.
@@ -118,7 +119,8 @@ class ResultsFolder:
         """
         if inspection.model != self.model:
             raise ValueError(f"inspection by {inspection.model} for the results of {self.model}")
-        overlay, comparisons = _overlay_path(inspection.image), _comparisons_path(inspection.image)
+        path = absolute(inspection.image)
+        overlay, comparisons = _overlay_path(path), _comparisons_path(path)
         write_atomically(self.directory / overlay, _jpeg(draw_overlay(picture, inspection, self._regions)))
         record = apply_rules(to_record(inspection), self._rules)
         drawn = draw_comparisons(picture, inspection, self._good)
@@ -127,25 +129,22 @@ class ResultsFolder:
             record["comparisons"] = comparisons
         else:
             _remove(self.directory / comparisons)  # of an earlier inspection
-        known = self._files.pop(_key(inspection.image), None)
+        known = self._files.pop(path, None)
         record["file"] = known or _file_record(Path(inspection.image))
         record["channels"] = picture.shape[2]
         record["overlay"] = overlay
         self._append(to_line(record))
-        before = self.record(Path(inspection.image))
-        if before is not None and before["image"] != inspection.image:  # by another path
-            self._remove_drawings(before["image"])
         self._remember(record)
         self._skipped.pop(inspection.image, None)
 
     def skip(self, image: Path | str, reason: str) -> None:
         """Remember a picture that could not be inspected; an older record of it no longer holds and goes."""
         self._skipped[str(image)] = reason
-        self._records.pop(_key(str(image)), None)
+        self._records.pop(absolute(str(image)), None)
 
     def record(self, image: Path) -> Record | None:
         """What is known of a picture, None if it is not among the results."""
-        return self._records.get(_key(str(image)))
+        return self._records.get(absolute(str(image)))
 
     def finish(self, drift: Drift | None = None) -> Path:
         """Write results.csv, skipped.csv (only if pictures were skipped in this run), drift.json and report.html.
@@ -186,6 +185,16 @@ class ResultsFolder:
         write_atomically(path, to_coco(list(self._records.values()), self.model))
         return path
 
+    @property
+    def has_coco(self) -> bool:
+        """Whether an earlier run wrote coco.json: then it has to be kept true."""
+        return (self.directory / "coco.json").is_file()
+
+    @property
+    def has_labelme(self) -> bool:
+        """Likewise."""
+        return (self.directory / "labelme").is_dir()
+
     def write_labelme(self) -> list[Path]:
         """Write labelme/ of all results; returns and errors as of `write_labelme`."""
         return write_labelme(list(self._records.values()), self.directory / "labelme")
@@ -209,23 +218,18 @@ class ResultsFolder:
             if record["model"] == self.model:
                 self._remember(apply_rules(record, self._rules))
             else:
-                foreign.append(record["image"])
+                foreign.append(record["path"])
         clean = b"".join(map(to_line, self._records.values()))
         if clean != content:
             write_atomically(self._journal, clean)
-        drawn = {record["image"] for record in self._records.values()}
-        for image in set(foreign) - drawn:
-            self._remove_drawings(image)
+        for path in set(foreign) - set(self._records):
+            _remove(self.directory / _overlay_path(path))
+            _remove(self.directory / _comparisons_path(path))
         self.dropped = len(set(foreign))
 
-    def _remove_drawings(self, image: str) -> None:
-        _remove(self.directory / _overlay_path(image))
-        _remove(self.directory / _comparisons_path(image))
-
     def _remember(self, record: Record) -> None:
-        key = _key(record["image"])
-        self._records.pop(key, None)  # so that it moves to the end, as in the file
-        self._records[key] = record
+        self._records.pop(record["path"], None)  # so that it moves to the end, as in the file
+        self._records[record["path"]] = record
 
     def _append(self, line: bytes) -> None:
         length = self._journal.stat().st_size if self._journal.exists() else 0
@@ -247,24 +251,19 @@ class ResultsFolder:
                 _remove(path)
 
 
-def _key(image: str) -> str:
-    """The same for a file named from here and from the root."""
-    return os.path.abspath(image)  # noqa: PTH100  # resolve() would follow links: two of them are two pictures
+def _overlay_path(path: str) -> str:
+    return f"{_OVERLAYS}/{_file_name(path)}"
 
 
-def _overlay_path(image: str) -> str:
-    return f"{_OVERLAYS}/{_file_name(image)}"
+def _comparisons_path(path: str) -> str:
+    return f"{_COMPARISONS}/{_file_name(path)}"
 
 
-def _comparisons_path(image: str) -> str:
-    return f"{_COMPARISONS}/{_file_name(image)}"
-
-
-def _file_name(image: str) -> str:
+def _file_name(path: str) -> str:
     """What the drawings of a picture are called: readable, and another name for a same one from another folder."""
-    digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    path = Path(image)
-    readable = "_".join(part for part in (path.parent.name, path.stem) if part)
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    named = Path(path)
+    readable = "_".join(part for part in (named.parent.name, named.stem) if part)
     safe = re.sub(r"[^\w.-]+", "_", readable).strip("._")
     return f"{safe.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}.jpg"
 

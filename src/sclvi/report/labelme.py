@@ -21,7 +21,8 @@ def write_labelme(records: Sequence[Record], folder: Path) -> list[Path]:
     """Write a file for each picture, good ones too.
 
     The files lie as the pictures lie below the folder that all of them are in, named by the picture's stem, where
-    LabelMe looks for them. A file whose shapes were changed since it was written is left as it is.
+    LabelMe looks for them. A file whose shapes were changed since it was written is left as it is, wherever it lies;
+    others of earlier runs go.
 
     Args:
         records: of one model.
@@ -34,8 +35,13 @@ def write_labelme(records: Sequence[Record], folder: Path) -> list[Path]:
         SclviError: a file cannot be written.
     """
     kept = []
-    for record, name in zip(records, _file_names(records), strict=True):
-        path = folder / name
+    paths = [folder / name for name in _file_names(records)]
+    for path in sorted(set(folder.rglob("*.json")) - set(paths)):
+        if _is_edited(path):
+            kept.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    for record, path in zip(records, paths, strict=True):
         if _is_edited(path):
             kept.append(path)
             continue
@@ -49,8 +55,8 @@ def write_labelme(records: Sequence[Record], folder: Path) -> list[Path]:
 
 def _file_names(records: Sequence[Record]) -> list[PurePosixPath]:
     """Stem and .json; the whole name and .json where two pictures share their stem."""
-    relative = relative_names(record["image"] for record in records)
-    names = [relative[record["image"]] for record in records]
+    relative = relative_names(record["path"] for record in records)
+    names = [relative[record["path"]] for record in records]
     stems = Counter(name.with_suffix("") for name in names)
     return [name.with_name(f"{name.stem if stems[name.with_suffix('')] == 1 else name.name}.json") for name in names]
 
@@ -61,7 +67,7 @@ def _content(record: Record, folder: Path) -> bytes:
         "version": _VERSION,
         "flags": {verdict: final_verdict(record) == verdict for verdict in ("good", "defective")},
         "shapes": shapes,
-        "imagePath": Path(os.path.relpath(record["image"], folder)).as_posix(),
+        "imagePath": Path(os.path.relpath(record["path"], folder)).as_posix(),
         "imageData": None,  # LabelMe reads the picture itself
         "imageHeight": record["size"]["height"],
         "imageWidth": record["size"]["width"],

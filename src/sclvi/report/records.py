@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os.path
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
@@ -69,7 +70,8 @@ class RulesRecord(TypedDict):
 class Record(TypedDict):
     """One line of results.jsonl. Scores are in full precision, and null where they were no finite number."""
 
-    image: str
+    image: str  # as it was named
+    path: str  # absolute, by which the same picture is known from any working folder
     verdict: Verdict  # by the threshold, whatever the rules
     rules: RulesRecord | None
     score: float | None
@@ -114,7 +116,13 @@ CSV_COLUMNS = (
     "final_verdict",
     "p_value",
     "worst_region",
+    "path",
 )
+
+
+def absolute(image: str) -> str:
+    """From the root; links stay links, as two links to one file are two pictures."""
+    return os.path.abspath(image)  # noqa: PTH100  # resolve() would follow them
 
 
 def to_record(inspection: Inspection) -> Record:
@@ -122,6 +130,7 @@ def to_record(inspection: Inspection) -> Record:
     height, width = inspection.size
     return {
         "image": inspection.image,
+        "path": absolute(inspection.image),
         "verdict": inspection.verdict,
         "rules": None,
         "score": _finite(inspection.score),
@@ -205,7 +214,7 @@ def _row(record: Record) -> tuple[object, ...]:
     counted = len(record["defects"]) if record["rules"] is None else record["rules"]["counted"]
     judged = (record["image"], record["verdict"], *scores, len(record["defects"]), *worst, record["model"])
     region = record["defects"][0]["region"] if record["defects"] else None
-    return (*judged, area_mm2, counted, final_verdict(record), record["p_value"], region)
+    return (*judged, area_mm2, counted, final_verdict(record), record["p_value"], region, record["path"])
 
 
 def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:

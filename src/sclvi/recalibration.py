@@ -42,9 +42,11 @@ def calibrate(
         on_skip: called for each picture that cannot be inspected; without it the error is raised.
 
     Raises:
-        SclviError: nothing to calibrate with, a picture that the model was trained on, or a bad picture without
-            `on_skip`.
+        SclviError: the rate is none, nothing to calibrate with, a picture that the model was trained on, or a bad
+            picture without `on_skip`.
     """
+    if not 0 < false_reject_rate < 1:
+        raise SclviError(f"false-reject rate {false_reject_rate}: a share between 0 and 1 is needed, such as 0.01")
     sources = good_sources(good)
     known = {picture.digest for picture in (*model.pictures, *(one.picture for one in model.corrections))}
     inspecting = track(model.inspect_pictures(sources, on_skip), "setting the threshold", len(sources), progress)
@@ -62,7 +64,7 @@ def calibrate(
     calibration = Calibration.by_scores(
         model.calibration.usual,
         scores,
-        model.regions.rates(false_reject_rate),
+        model.regions.rates(float(false_reject_rate)),
         model.calibration.outline,
     )
     calibrated = replace(model, calibration=calibration)
