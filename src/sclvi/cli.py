@@ -683,7 +683,8 @@ def run() -> None:
         errors.print(f"sclvi: {error}")
         sys.exit(Exit.ERROR)
     except ValidationError as error:
-        setting, _, message = complaint(error)
+        place, _, message = complaint(error)
+        setting = place.partition(".")[0]
         option = {"": "", "short_side": "--size: "}.get(setting, f"--{setting.replace('_', '-')}: ")
         errors.print(f"sclvi: {option}{message}")
         sys.exit(Exit.ERROR)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.progress import Progress, track
 
 _LEVELLED = 100  # good pictures, evenly spread, that show the levels
+_Kind = tuple[int, bool]  # channels, and whether the numbers are float
 
 
 @dataclass(frozen=True)
@@ -144,48 +145,56 @@ def read_good(
         SclviError: nothing to learn from, or a bad picture without `on_skip`.
     """
     sources = good_sources(good)
+    names = [source_name(number, source) for number, source in enumerate(sources)]
     store = PictureStore(sources, read=lambda source: regions.fill(read_source(source)))
-    sizes: dict[int, tuple[int, int]] = {}  # of those that can be read
-    kinds: dict[int, tuple[int, bool]] = {}
-    for number, result in enumerate(track(store.read_all(), "reading pictures", len(sources), progress)):
-        if isinstance(result, SclviError):
-            name = source_name(number, sources[number])
-            leave_out(name, about(name, result), on_skip)
-        else:
-            sizes[number], kinds[number] = _size(result), _kind(result)
-    if not sizes:
-        raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
+    sizes, kinds = _read_all(store, names, progress, on_skip)
     size = size or working_size(list(sizes.values()), short_side)
     regions.check(size)
-    counted = Counter(kinds.values())
-    usual = max(counted, key=lambda kind: (counted[kind], kind))
-    alike = [number for number, kind in kinds.items() if kind == usual]
-    levels = measure_levels(store[alike[place]] for place in spread(len(alike), _LEVELLED).tolist())
-    reader = _Reader(store, usual[0], levels)
+    reader = _Reader.of(store, kinds)
     share = 0 if tile else int(1024 * thumbnails_kib / len(sizes))
     known: dict[int, TrainingPicture] = {}
     for number in track(sizes, "preparing pictures", len(sizes), progress):
-        name = source_name(number, sources[number])
         try:
-            known[number] = reader.look(number, name, size, share)
+            known[number] = reader.look(number, names[number], size, share)
         except SclviError as error:
-            leave_out(name, about(name, error), on_skip)
+            leave_out(names[number], about(names[number], error), on_skip)
     if not known:
-        raise SclviError(f"nothing to learn from: none of {len(sources)} pictures can be used")
-    numbers = list(known)
+        raise _nothing_of(names)
+    numbers, pictures = list(known), tuple(known.values())
     whole = reader.upright(numbers, size)
-    pictures = tuple(known.values())
     if tile:
         return _in_tiles(reader, numbers, pictures, whole, tile, overlap)
-    inside = regions.labels(size) > 0 if regions.items else None
     originals = [picture.size for picture in pictures]
-    if not align:
-        alignment = Alignment.none(size)
-    elif not regions.items and have_many_shapes(originals):
-        alignment = Alignment.at_one_scale(size, originals)
-    else:
-        alignment = measure_alignment(whole, inside)
+    alignment = _alignment_of(whole, originals, regions) if align else Alignment.none(size)
     return replace(_aligned(reader, numbers, pictures, whole, alignment, progress), regions=regions)
+
+
+def _read_all(
+    store: PictureStore, names: Sequence[str], progress: Progress, on_skip: OnSkip | None
+) -> tuple[dict[int, tuple[int, int]], dict[int, _Kind]]:
+    """Size and kind of each picture that can be read, by its number."""
+    sizes: dict[int, tuple[int, int]] = {}
+    kinds: dict[int, _Kind] = {}
+    for number, result in enumerate(track(store.read_all(), "reading pictures", len(names), progress)):
+        if isinstance(result, SclviError):
+            leave_out(names[number], about(names[number], result), on_skip)
+        else:
+            sizes[number], kinds[number] = _size(result), (result.shape[2], result.dtype.kind == "f")
+    if not sizes:
+        raise _nothing_of(names)
+    return sizes, kinds
+
+
+def _nothing_of(names: Sequence[str]) -> SclviError:
+    return SclviError(f"nothing to learn from: none of {len(names)} pictures can be used")
+
+
+def _alignment_of(whole: Images, originals: Sequence[tuple[int, int]], regions: Regions) -> Alignment:
+    """What is to be done to pictures of these original sizes, P x C x H x W upright."""
+    size = (whole.shape[2], whole.shape[3])
+    if not regions.items and have_many_shapes(originals):
+        return Alignment.at_one_scale(size, originals)
+    return measure_alignment(whole, regions.labels(size) > 0 if regions.items else None)
 
 
 @dataclass(frozen=True)
@@ -195,6 +204,15 @@ class _Reader:
     store: PictureStore
     channels: int
     levels: Levels | None
+
+    @classmethod
+    def of(cls, store: PictureStore, kinds: Mapping[int, _Kind]) -> "_Reader":
+        """By what most of the pictures are, and the levels that these show."""
+        counted = Counter(kinds.values())
+        usual = max(counted, key=lambda kind: (counted[kind], kind))
+        alike = [number for number, kind in kinds.items() if kind == usual]
+        levels = measure_levels(store[alike[place]] for place in spread(len(alike), _LEVELLED).tolist())
+        return cls(store, usual[0], levels)
 
     def look(self, number: int, name: str, size: tuple[int, int], thumbnail_bytes: int) -> TrainingPicture:
         """What is known of one, not aligned; errors as of `prepare`."""
@@ -260,8 +278,3 @@ def _in_tiles(
 
 def _size(picture: Picture) -> tuple[int, int]:
     return picture.shape[0], picture.shape[1]
-
-
-def _kind(picture: Picture) -> tuple[int, bool]:
-    """Channels, and whether the numbers are float."""
-    return picture.shape[2], picture.dtype.kind == "f"
