@@ -12,6 +12,7 @@ from parts import SIDE, defective_part, good_part
 from PIL import Image
 
 from sclvi import cli
+from sclvi.__main__ import main
 from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cost import Cost
 
@@ -432,3 +433,13 @@ def test_fail_on_drift(sclvi, watched, tmp_path):
     assert "darker (level " in (out / "report.html").read_text()
     assert sclvi(*command[:-1])[0] == 0  # told, but no failure unless asked for
     assert sclvi(*command, "--quiet")[:2] == (4, "")
+
+
+def test_stopped_while_it_is_being_imported(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sclvi.cli.run", stop)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 130 and capsys.readouterr().err == "sclvi: stopped; nothing was begun\n"
