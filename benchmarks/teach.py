@@ -20,9 +20,9 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.trained import parser_for, timed, trained_once
+from sclvi.data.box import Box
 from sclvi.data.layouts import GOOD, Item, find_layout
 from sclvi.data.reading import read_picture
-from sclvi.decision.inspection import Box
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, rounded
 from sclvi.model import Model

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sclvi.data.alignment import Alignment
+from sclvi.data.box import Box
 from sclvi.data.boxes import aligned_masks, check_boxes, parse_box, patches_inside
 from sclvi.data.pose import scaling, turning
-from sclvi.decision.inspection import Box
 from sclvi.errors import SclviError
 
 STILL = np.eye(2, 3)

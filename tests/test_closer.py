@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parts import defective_part, good_part
 
 import sclvi
-from sclvi.decision.inspection import Box
+from sclvi.data.box import Box
 from sclvi.scoring.closer import estimated, first_patches, nearest_known, worth_a_look
 
 SIDES = st.integers(1, 9)

@@ -10,9 +10,10 @@ from parts import defective_part, good_part
 from test_alignment import key_picture, keys
 
 import sclvi
+from sclvi.data.box import Box
 from sclvi.data.good import TrainingPicture
 from sclvi.data.thumbnails import decode_thumbnail, encode_thumbnail
-from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
+from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.report.comparison import GAP, MOST, SIDE, cut_comparison, draw_comparisons
 
 SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=PART_SIDE, synthetic_steps=0)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
+from sclvi.data.box import Box
 from sclvi.decision.defects import find_regions, scale_box
-from sclvi.decision.inspection import Box
 from sclvi.decision.threshold import conformal_threshold, images_needed, promise_without, together
 
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from test_report import MODEL, inspection_of, picture_of, records_in
 
-from sclvi.decision.inspection import Box, Defect
+from sclvi.data.box import Box
+from sclvi.decision.inspection import Defect
 from sclvi.decision.rules import Rules
 from sclvi.errors import SclviError
 from sclvi.report.coco import to_coco

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis as scipy_mahalanobis
 
 from sclvi.memory.gaussian import Moments
-from sclvi.scoring.mahalanobis import mahalanobis
+from sclvi.memory.mahalanobis import mahalanobis
 
 PRIOR, RIDGE = 20, 1e-3  # as the module says
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
+from sclvi.data.box import Box
+from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.errors import SclviError
 from sclvi.report import folder as folder_module
 from sclvi.report import html as html_module

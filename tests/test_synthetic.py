@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import sclvi
+from sclvi.data.box import Box
 from sclvi.data.light import normalise_light
 from sclvi.decision.familiar import familiarity
-from sclvi.decision.inspection import Box
 from sclvi.encoders.compute import repeatable
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.model_file import load, save

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 import sclvi
+from sclvi.data.box import Box
 from sclvi.data.regions import RegionOfInterest, Regions
-from sclvi.decision.inspection import Box
 from sclvi.errors import SclviError
 from sclvi.report.comparison import draw_comparisons
 from tests.parts import SIDE, defective_part, good_part

@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sclvi.data.box import Box
     from sclvi.data.region_files import read_regions
-    from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
+    from sclvi.decision.inspection import Defect, Inspection, NearestGood
     from sclvi.errors import SclviError
     from sclvi.evaluation.evaluate import Evaluation, evaluate
     from sclvi.learn import train
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Box": "decision.inspection",
+    "Box": "data.box",
     "Defect": "decision.inspection",
     "Evaluation": "evaluation.evaluate",
     "Inspection": "decision.inspection",

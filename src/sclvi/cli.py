@@ -16,7 +16,7 @@ from sclvi.console import Skipped, errors, output, progress_bars, show_all_names
 from sclvi.errors import OnSkip, SclviError, complaint, leave_out
 
 if TYPE_CHECKING:
-    from sclvi.decision.inspection import Box
+    from sclvi.data.box import Box
     from sclvi.memory.correction import Correction, Kind
     from sclvi.model import Model
     from sclvi.settings import Settings

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sclvi.data.arrays import digest_of
+from sclvi.data.box import Box
 from sclvi.data.boxes import aligned_masks, check_boxes, patches_inside, whole_boxes
 from sclvi.data.good import TrainingPicture
 from sclvi.data.pose import Mask
 from sclvi.data.sources import Source
 from sclvi.data.thumbnails import encode_thumbnail
-from sclvi.decision.inspection import Box
 from sclvi.encoders.compute import encode
 from sclvi.errors import SclviError
 from sclvi.memory.correction import Correction, Kind

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sclvi.data.appearance import measure_appearance
 from sclvi.data.arrays import Picture
+from sclvi.data.box import Box
 from sclvi.data.images import MadeImages, batch_length
 from sclvi.data.light import measure_exposure
 from sclvi.data.preparing import fit_channels, prepare, to_image, working_size
 from sclvi.data.sources import Source, read_source, source_name
 from sclvi.data.tiles import Stitching, Tile, TileNumbers
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
-from sclvi.decision.inspection import Box, Inspection, NearestGood
+from sclvi.decision.inspection import Inspection, NearestGood
 from sclvi.errors import OnSkip, SclviError, about, leave_out
 
 if TYPE_CHECKING:

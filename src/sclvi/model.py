@@ -17,6 +17,7 @@ from sclvi.ahead import ahead
 from sclvi.data.alignment import Alignment
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture
+from sclvi.data.box import Box
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
@@ -27,7 +28,7 @@ from sclvi.data.sources import Source, listed, read_source, source_name
 from sclvi.data.tiles import TileNumbers, Tiling
 from sclvi.decision.defects import Region, find_regions, scale_box, to_defect
 from sclvi.decision.drift import SCORE
-from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood
+from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.decision.threshold import Threshold, conformal_threshold, p_value, together
 from sclvi.errors import OnSkip, SclviError, about, leave_out
 from sclvi.inspect_tiles import inspect_tiles

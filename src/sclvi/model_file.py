@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from sclvi.data.alignment import Alignment, Template
+from sclvi.data.box import Box
 from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.regions import RegionOfInterest, Regions
-from sclvi.decision.inspection import Box
 from sclvi.decision.threshold import Threshold
 from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.dense import DenseEncoder

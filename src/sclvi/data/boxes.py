@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sclvi.data.alignment import Alignment
+from sclvi.data.box import Box
 from sclvi.data.pose import Affine, Mask, chain, inverse, scaling
-from sclvi.decision.inspection import Box
 from sclvi.errors import SclviError
 
 _COVERED = 0.1  # share of a patch, or of a smaller box, that the two must have in common

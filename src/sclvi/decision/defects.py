@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sclvi.decision.inspection import Box, Defect, NearestGood, Polygon
+from sclvi.data.box import Box
+from sclvi.decision.inspection import Defect, NearestGood, Polygon
 from sclvi.decision.outline import trace_outline
 
 

@@ -8,20 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sclvi.data.appearance import Appearance
+from sclvi.data.box import Box
 
 Verdict = Literal["good", "defective"]
 Polygon = tuple[tuple[float, float], ...]  # (x, y) of its corners in pixels; (0, 0) is the picture's upper left corner
 Placing = tuple[tuple[float, float, float], tuple[float, float, float]]  # 2 x 3 affine map of (x, y, 1) to (x, y), px
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of the original picture; (x, y) is its upper left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sclvi.data.box import Box
 from sclvi.data.good import TrainingPicture
-from sclvi.decision.inspection import Box
 
 Kind = Literal["taught", "flagged"]  # this is fine; this is a defect
 

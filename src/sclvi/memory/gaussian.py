@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sclvi.scoring.mahalanobis import mahalanobis
+from sclvi.memory.mahalanobis import mahalanobis
 
 _PRIOR = 20  # pictures that the covariance of all places together counts for at each place
 _RIDGE = 1e-3  # added to the diagonal, as a share of the mean variance: channels that never change stay finite

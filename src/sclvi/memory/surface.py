@@ -20,8 +20,8 @@ from sclvi.encoders.dense import DenseEncoder
 from sclvi.memory.exemplars import Taught
 from sclvi.memory.gaussian import Gaussian, Moments
 from sclvi.memory.lines import line_strengths
+from sclvi.memory.mahalanobis import mahalanobis
 from sclvi.progress import Progress, track
-from sclvi.scoring.mahalanobis import mahalanobis
 from sclvi.scoring.maps import Usual
 from sclvi.scoring.pixels import patches_over, pixel_map
 

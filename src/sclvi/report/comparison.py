@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sclvi.data.box import Box
 from sclvi.data.good import TrainingPicture
 from sclvi.data.pose import Affine, chain, inverse, scaling
 from sclvi.data.thumbnails import decode_thumbnail
-from sclvi.decision.inspection import Box, Inspection, NearestGood
+from sclvi.decision.inspection import Inspection, NearestGood
 from sclvi.report.picture import to_drawn_rgb
 
 SIDE = 128  # px, of either half

@@ -8,7 +8,8 @@ import os.path
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
-from sclvi.decision.inspection import Box, Defect, Inspection, NearestGood, Verdict
+from sclvi.data.box import Box
+from sclvi.decision.inspection import Defect, Inspection, NearestGood, Verdict
 from sclvi.decision.rules import Rules
 
 
