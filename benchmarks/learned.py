@@ -65,7 +65,7 @@ def effect_of(pictures: list[Path], seed: int, settings: Settings) -> tuple[NDAr
     pixels = half * data.pixels_of(0)
     first, second = (_log_scores(images, learned, pixels, settings, data.alignment)[: 2 * half] for learned in halves)
     gained = (first - second) / np.hypot(first.std(), second.std()) * np.sqrt(2)
-    steps = steps_for(pixels, (images.shape[2], images.shape[3]), settings.synthetic_steps)
+    steps = steps_for(half, pixels, (images.shape[2], images.shape[3]), settings.synthetic_steps)
     return np.asarray((gained[:half] - gained[half:]) / 2), steps
 
 

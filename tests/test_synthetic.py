@@ -161,7 +161,11 @@ def test_the_focal_loss_is_that_of_the_paper_with_defective_pixels_thrice_as_hea
     ],
 )
 def test_steps_show_no_pixel_more_often_than_it_may_be(images, side, most, steps):
-    assert steps_for(images * side**2, (side, side), most) == steps
+    assert steps_for(images, images * side**2, (side, side), most) == steps
+
+
+def test_few_images_do_not_do_however_large_they_are():
+    assert [steps_for(count, count * 320 * 960, (320, 960), 4000) for count in (9, 10)] == [0, 3000]
 
 
 @pytest.mark.parametrize(

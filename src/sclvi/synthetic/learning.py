@@ -32,6 +32,7 @@ _CROP = 160  # px; larger crops teach more a step, and less a minute
 _DEFECTIVE = 0.75  # of the crops
 _SHOWINGS = 200  # of each pixel, if no crop were halved: more and it knows by heart what is to set the threshold
 _LEAST_STEPS = 1000  # fewer teach nothing of use (docs/experiments.md)
+_FEWEST = 10  # images: of fewer, large ones too, the network takes for a defect what only others show
 _ENOUGH = Settings().synthetic_steps  # of fresh showings: the fewer they are, the less counts what surprises it
 _RATE, _DECAY, _WARM_UP = 2e-3, 1e-3, 50  # learning rate, weight decay, steps in which the rate rises
 _GAIN, _SHIFT, _NOISE = 0.05, 0.05, 0.02  # deviations, in units of `Light`
@@ -40,10 +41,15 @@ _POSITIVE = 3.0  # weight of defective pixels: good ones are some thirty times a
 _DRAWERS = 6  # processes beside a GPU, at most: as many as keep it busy
 
 
-def steps_for(pixels: int, size: tuple[int, int], most: int) -> int:
-    """How many steps can be learned from so many pixels, in images of (h, w) px; 0: they teach nothing of use."""
+def steps_for(images: int, pixels: int, size: tuple[int, int], most: int) -> int:
+    """How many steps can be learned from images of (h, w) px that show so many pixels; 0: they teach nothing of use.
+
+    Who asks for less than is of use gets it.
+    """
     steps = min(most, int(_SHOWINGS / _showings(1, pixels, size)))
-    return steps if steps >= min(most, _LEAST_STEPS) else 0
+    if most < _LEAST_STEPS:
+        return steps if steps == most else 0
+    return steps if images >= _FEWEST and steps >= _LEAST_STEPS else 0
 
 
 def caution_after(steps: int, pixels: int, size: tuple[int, int]) -> float:
@@ -72,7 +78,7 @@ def learn_defects(images: Images, pixels: int, most: int, seed: int, progress: P
         progress: told of each step.
     """
     size = (images.shape[2], images.shape[3])
-    steps = steps_for(pixels, size, most)
+    steps = steps_for(len(images), pixels, size, most)
     if steps == 0:
         return None
     learner = _Learner(images.shape[1], seed)
