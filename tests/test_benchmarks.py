@@ -111,6 +111,7 @@ def without(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("benchmarks.ablation.build_model", build)
         patched.setattr("sclvi.synthetic.learning._LEAST_STEPS", 1)
+        patched.setattr("sclvi.synthetic.learning._FEWEST", 1)
         parts = [name for name, part in PARTS.items() if part.learned != "everything"]
         rows = list(measure(category, parts, 0, {**QUICK, "synthetic_steps": 3}))
     assert [row["without"] for row in rows] == parts
