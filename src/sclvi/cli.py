@@ -540,7 +540,7 @@ def _correct(
 
     if listing:
         said = [describe(correction) for correction in model.corrections if correction.kind == kind]
-        output.print("\n".join(said) or f"nothing was {kind}")
+        _say(said or [f"nothing was {kind}"])
         return
     skipped = Skipped()
     if undo:
@@ -556,8 +556,7 @@ def _correct(
         if saving:
             saving.result()
     if not quiet:
-        for line in said:
-            output.print(line)
+        _say(said)
         if said and kind == "flagged" and not undo:
             output.print("good parts may be rejected more often than promised; 'sclvi calibrate' renews the promise")
     _exit_if_skipped(skipped)
@@ -650,8 +649,9 @@ def _check_writable(path: Path) -> None:
         raise SclviError(f"{path}: is a folder, a file name is needed")
     if not os.path.isdir(folder):  # noqa: PTH112
         raise SclviError(f"{folder}: no such folder")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise SclviError(f"{path if path.exists() else folder}: not writable")
+    changed = path if path.exists() else folder
+    if not os.access(changed, os.W_OK):
+        raise SclviError(f"{changed}: not writable")
 
 
 def _state_of(path: Path) -> tuple[int, int, int] | None:

@@ -188,9 +188,8 @@ def _correction(model: Model, kind: Kind, region: _Region, by: str | None) -> Co
 
 def _is_name_of_another(loaded: LoadedPicture, model: Model) -> bool:
     """Whether the model knows another picture by that name, which was relative to another folder."""
-    digest = digest_of(model.regions.fill(loaded.picture))
-    known = (*model.pictures, *(correction.picture for correction in model.corrections))
-    return any(picture.name == loaded.name and picture.digest != digest for picture in known)
+    digests = {picture.digest for picture in model.all_pictures if picture.name == loaded.name}
+    return bool(digests) and digests != {digest_of(model.regions.fill(loaded.picture))}
 
 
 def _next_number(corrections: Sequence[Correction]) -> int:

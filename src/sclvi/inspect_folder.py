@@ -62,58 +62,49 @@ def inspect_folder(
         SclviError: `out` cannot be written, or another process writes there; or a bad picture without `on_skip`.
     """
     with _alone_in(out):
-        return _inspect_folder(model, pictures, out, progress, on_skip, rules, coco, labelme)
+        folder = ResultsFolder(out, model.fingerprint, rules, model.known_good, model.regions)
+        waiting = [picture for picture in pictures if not folder.is_done(picture)]
 
+        def skip(name: str, error: SclviError) -> None:
+            folder.skip(name, reason(name, error))
+            leave_out(name, error, on_skip)
 
-def _inspect_folder(
-    model: Model,
-    pictures: Sequence[Path],
-    out: Path,
-    progress: Progress,
-    on_skip: OnSkip | None,
-    rules: Rules | None,
-    coco: bool,
-    labelme: bool,
-) -> Summary:
-    folder = ResultsFolder(out, model.fingerprint, rules, model.known_good, model.regions)
-    waiting = [picture for picture in pictures if not folder.is_done(picture)]
-
-    def skip(name: str, error: SclviError) -> None:
-        folder.skip(name, reason(name, error))
-        leave_out(name, error, on_skip)
-
-    for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
-        folder.add(inspection, picture)
-    records = [record for picture in pictures if (record := folder.record(picture)) is not None]
-    drift = find_drift(model.good_statistics, [_statistics(record) for record in records])
-    defective = sum(final_verdict(record) == "defective" for record in records)
-    report = folder.finish(drift)
-    if coco or folder.has_coco:
-        folder.write_coco()
-    return Summary(
-        good=len(records) - defective,
-        defective=defective,
-        accepted=sum(is_accepted_by_rules(record) for record in records),
-        done_before=len(pictures) - len(waiting),
-        report=report,
-        drift=drift,
-        earlier=len(folder) - len(records),
-        dropped=folder.dropped,
-        kept=tuple(folder.write_labelme()) if labelme or folder.has_labelme else (),
-    )
+        for inspection, picture in track(model.inspect_pictures(waiting, skip), "inspecting", len(waiting), progress):
+            folder.add(inspection, picture)
+        records = [record for picture in pictures if (record := folder.record(picture)) is not None]
+        drift = find_drift(model.good_statistics, [_statistics(record) for record in records])
+        defective = sum(final_verdict(record) == "defective" for record in records)
+        report = folder.finish(drift)
+        if coco or folder.has_coco:
+            folder.write_coco()
+        return Summary(
+            good=len(records) - defective,
+            defective=defective,
+            accepted=sum(is_accepted_by_rules(record) for record in records),
+            done_before=len(pictures) - len(waiting),
+            report=report,
+            drift=drift,
+            earlier=len(folder) - len(records),
+            dropped=folder.dropped,
+            kept=tuple(folder.write_labelme()) if labelme or folder.has_labelme else (),
+        )
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Two processes in one folder would write over each other's results; a killed one is no longer there."""
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise SclviError(f"{folder}: another inspection is at work there; give another --out, or wait") from None
     except OSError as error:
         raise SclviError(f"{folder}: cannot be used as results folder ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _statistics(record: Record) -> dict[str, float]:

@@ -153,6 +153,11 @@ class Model:
         taught = (correction.picture for correction in self.corrections if correction.kind == "taught")
         return {picture.name: picture for picture in (*taught, *self.pictures)}
 
+    @property
+    def all_pictures(self) -> tuple[TrainingPicture, ...]:
+        """Those trained on, then those that people corrected the model with."""
+        return (*self.pictures, *(correction.picture for correction in self.corrections))
+
     def picture_number(self, correction: Correction) -> int:
         """What a corrected picture counts as in the origins of patches: it comes after those trained on."""
         return len(self.pictures) + correction.number - 1
@@ -190,9 +195,8 @@ class Model:
             return
         if batch < 1:
             raise ValueError(f"batches of {batch} pictures")
-        if isinstance(
-            images, Iterator
-        ):  # what it gave may change when it is asked for the next, and some are read ahead
+        if isinstance(images, Iterator):
+            # what it gave may change when it is asked for the next, and some are read ahead
             images = (image.copy() if isinstance(image, np.ndarray) else image for image in images)
         loaded = self._read_ahead(images)
         batches = iter(lambda: list(islice(loaded, batch)), [])

@@ -72,7 +72,7 @@ def save(model: Model, path: str | Path) -> None:
     """
     arrays = _arrays(model.inspector, model.alignment, model.levels, model.light)
     arrays |= _region_arrays(model.regions) | _correction_arrays(model.inspector)
-    pictures = (*model.pictures, *(correction.picture for correction in model.corrections))
+    pictures = model.all_pictures
     arrays["poses"] = np.stack([picture.pose for picture in pictures])
     thumbnails = [picture.thumbnail for picture in pictures]
     arrays["thumbnails"] = np.frombuffer(b"".join(thumbnails), np.uint8)

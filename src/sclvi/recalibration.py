@@ -48,7 +48,7 @@ def calibrate(
     if not 0 < false_reject_rate < 1:
         raise SclviError(f"false-reject rate {false_reject_rate}: a share between 0 and 1 is needed, such as 0.01")
     sources = good_sources(good)
-    known = {picture.digest for picture in (*model.pictures, *(one.picture for one in model.corrections))}
+    known = {picture.digest for picture in model.all_pictures}
     inspecting = track(model.inspect_pictures(sources, on_skip), "setting the threshold", len(sources), progress)
     seen = []
     for inspection, picture in inspecting:

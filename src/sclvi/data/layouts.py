@@ -19,7 +19,7 @@ from sclvi.errors import SclviError
 GOOD = "good"
 _GOOD_NAMES = (GOOD, "ok")  # of folders that stand beside folders of defects
 _COLUMNS = ("path", "split", "label")
-_RESULTS, _DRAWN = "results.jsonl", ("overlays", "comparisons")  # of `sclvi inspect`, where they may lie among pictures
+RESULTS, OVERLAYS, COMPARISONS = "results.jsonl", "overlays", "comparisons"  # of `sclvi inspect`, maybe among pictures
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _pictures(folder: Path) -> list[Path]:
             folders.clear()
             continue
         known.add(real)
-        drawn = _DRAWN if _RESULTS in files else ()
+        drawn = (OVERLAYS, COMPARISONS) if RESULTS in files else ()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in drawn)
         found.extend(Path(place) / name for name in _picture_names(files))
     if not found:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sclvi.data.good import TrainingPicture
+from sclvi.data.layouts import COMPARISONS, OVERLAYS, RESULTS
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.decision.drift import Drift
 from sclvi.decision.inspection import Inspection
@@ -39,8 +40,6 @@ from sclvi.report.records import (
     to_record,
 )
 
-_OVERLAYS = "overlays"
-_COMPARISONS = "comparisons"
 _JPEG_QUALITY = 92
 _LONGEST_NAME = 120  # bytes; file systems take 255, archives and other systems sometimes less
 
@@ -85,7 +84,7 @@ class ResultsFolder:
         self._skipped: dict[str, str] = {}  # reason by image
         self._files: dict[str, FileRecord | None] = {}  # by path, of the pictures that `is_done` was asked for
         try:
-            for folder in (_OVERLAYS, _COMPARISONS):
+            for folder in (OVERLAYS, COMPARISONS):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SclviError(f"{directory}: cannot be used as results folder ({_why(error)})") from error
@@ -201,7 +200,7 @@ class ResultsFolder:
 
     @property
     def _journal(self) -> Path:
-        return self.directory / "results.jsonl"
+        return self.directory / RESULTS
 
     def _load(self) -> None:
         try:
@@ -246,17 +245,17 @@ class ResultsFolder:
         write_atomically(self._journal, b"".join(map(to_line, self._records.values())))
 
     def _remove_leftovers(self) -> None:
-        for folder in (self.directory, self.directory / _OVERLAYS, self.directory / _COMPARISONS):
+        for folder in (self.directory, self.directory / OVERLAYS, self.directory / COMPARISONS):
             for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp"):
                 _remove(path)
 
 
 def _overlay_path(path: str) -> str:
-    return f"{_OVERLAYS}/{_file_name(path)}"
+    return f"{OVERLAYS}/{_file_name(path)}"
 
 
 def _comparisons_path(path: str) -> str:
-    return f"{_COMPARISONS}/{_file_name(path)}"
+    return f"{COMPARISONS}/{_file_name(path)}"
 
 
 def _file_name(path: str) -> str:
