@@ -80,6 +80,7 @@ def measure(category: Path, share: float, audit: Literal["off", "drop"], setting
         pictures.test,
         [inspection.score for inspection in inspections],
         [inspection.anomaly_map for inspection in inspections],
+        [inspection.size for inspection in inspections],
     )
     dropped = frozenset(model.metadata["audit"]["misleading"]) if audit == "drop" else None
     suspects = frozenset(model.metadata["suspects"])

@@ -184,7 +184,8 @@ def _graph(bank: MemoryBank) -> Indexed:
 
 def judge(model: Model, items: Sequence[Item]) -> dict[str, float | None]:
     inspections = list(model.inspect([item.path for item in items]))
-    return dict(compare(items, [one.score for one in inspections], [one.anomaly_map for one in inspections]))
+    scores, maps = [one.score for one in inspections], [one.anomaly_map for one in inspections]
+    return dict(compare(items, scores, maps, [one.size for one in inspections]))
 
 
 def least_milliseconds(inspector: Inspector, images: Tensor) -> float:

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from sclvi.cli import app
 from sclvi.encoders.compute import pick_device, to_device
 from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
-from sclvi.evaluation.bench.run import _peer, _without_slower_batches
+from sclvi.errors import SclviError
+from sclvi.evaluation.bench.run import _peer, _without_slower_batches, bench
 from sclvi.evaluation.bench.work import _convolution_macs
 
 
@@ -66,6 +67,12 @@ def test_what_is_not_known_is_refused(tmp_path):
     assert "'cflow' is none of" in " ".join(str(done.exception or done.output).split())
 
 
+def test_one_picture_to_learn_from_is_refused_before_anything_is_drawn(tmp_path):
+    with pytest.raises(SclviError, match="2 at least"):
+        bench(None, tmp_path / "a.csv", train_images=1)
+    assert CliRunner().invoke(app, ["bench", "--train-images", "0"]).exit_code == 2
+
+
 def test_of_the_larger_batches_the_fastest_stays():
     rows = [
         {"method": method, "batch": batch, "images_per_second": speed}
@@ -81,6 +88,8 @@ def test_of_the_larger_batches_the_fastest_stays():
 
 def test_rows_say_what_was_measured(tmp_path):
     write_category(tmp_path / "pins")
+    for broken in ("train/good/zz.png", "test/good/zz.png"):  # named while training, and left out of all else
+        (tmp_path / "pins" / broken).write_bytes(b"no picture")
     out = tmp_path / "speed.csv"
     peers = ["--peers-python", str(fake_python(tmp_path, "echo No module named anomalib >&2; exit 1"))]
     options = [*peers, "--size", "96", "--threads", "1", "--against", "padim", "--quiet", "--out", str(out)]

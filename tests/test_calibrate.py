@@ -1,5 +1,7 @@
 """A threshold set anew: what changes, what does not, what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,6 +108,28 @@ def test_what_was_learned_is_known_again_by_its_pixels_and_not_by_its_name(tmp_p
             sclvi.calibrate(model, again)
     monkeypatch.chdir(tmp_path / "other")
     assert sclvi.calibrate(model, "good").calibration.threshold.pictures == 4  # good/0.png, but of another line
+
+
+def test_a_copy_is_no_second_witness(model):
+    parts, left_out = [good_part(number) for number in range(50, 54)], []
+    once = sclvi.calibrate(model, parts).calibration
+    twice = sclvi.calibrate(model, [*parts, parts[2].copy()], on_skip=lambda name, error: left_out.append(str(error)))
+    assert left_out == ["array 4: has the same pixels as array 2, so it tells nothing new"]
+    assert (twice.calibration.scores, twice.calibration.threshold) == (once.scores, once.threshold)
+    with pytest.raises(SclviError, match="same pixels"):
+        sclvi.calibrate(model, [parts[0], parts[0]])
+
+
+def test_copies_among_the_good_pictures_are_left_out_of_training(tmp_path):
+    for number in range(4):
+        for name in (f"{number}.png", f"{number}_copy.bmp"):
+            Image.fromarray(good_part(number)).save(tmp_path / name)
+    left_out = []
+    model = sclvi.train(tmp_path, SETTINGS, on_skip=lambda name, error: left_out.append(Path(name).name))
+    assert left_out == [f"{number}_copy.bmp" for number in range(4)]
+    alone = sclvi.train([tmp_path / f"{number}.png" for number in range(4)], SETTINGS)
+    assert model.calibration == alone.calibration
+    assert [Path(picture.name).name for picture in model.pictures] == [f"{number}.png" for number in range(4)]
 
 
 def test_a_low_threshold_once_does_not_make_defects_larger_for_good(model):

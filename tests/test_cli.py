@@ -153,6 +153,31 @@ def test_a_damaged_mask_costs_its_picture_and_not_the_evaluation(sclvi, model, c
     assert json.loads((tmp_path / "f.json").read_text())["image_auroc"] == 1.0
 
 
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_coloured_mask_counts_as_a_grey_one_does(sclvi, model, category, tmp_path, mode):
+    copy = tmp_path / "pins"
+    subprocess.run(["cp", "-r", category, copy], check=True)
+    assert sclvi("evaluate", model, copy, "--json", tmp_path / "grey.json")[0] == 0
+    for mask in (copy / "ground_truth").rglob("*.png"):
+        drawn = np.asarray(Image.open(mask).convert("L")) > 0
+        coloured = Image.fromarray(drawn.astype(np.uint8) * 2, "P")
+        coloured.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])  # the second colour is green
+        coloured.convert(mode).save(mask)
+    assert sclvi("evaluate", model, copy, "--json", tmp_path / "green.json")[0] == 0
+    grey, green = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("grey", "green"))
+    assert green["pixel_auroc"] == grey["pixel_auroc"] > 0.9
+
+
+def test_a_mask_of_another_shape_costs_its_picture(sclvi, model, category, tmp_path):
+    copy = tmp_path / "pins"
+    subprocess.run(["cp", "-r", category, copy], check=True)
+    mask = copy / "ground_truth/blotch/061_mask.png"
+    Image.open(mask).crop((0, 0, SIDE, SIDE // 2)).save(mask)
+    code, _, err = sclvi("evaluate", model, copy)
+    assert code == 1
+    assert f"{mask}: is {SIDE} x {SIDE // 2} px, but its picture {SIDE} x {SIDE} px, which is another shape" in err
+
+
 def test_an_error_of_the_system_is_one_line(sclvi, model, monkeypatch):
     def locked(*_):
         raise PermissionError(13, "Permission denied", "/locked/in")

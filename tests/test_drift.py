@@ -11,7 +11,7 @@ from scipy import stats
 from sclvi.data.appearance import measure_appearance
 from sclvi.data.preparing import prepare
 from sclvi.data.reading import read_picture
-from sclvi.decision.drift import FALSE_ALARM_RATE, bet, conformal_p_values, find_drift
+from sclvi.decision.drift import FALSE_ALARM_RATE, SCORE, bet, conformal_p_values, find_drift
 from sclvi.report.drift import change_words, drift_json, drift_line
 
 LEVELS = st.lists(st.integers(0, 4).map(float), max_size=12)  # few values: many ties
@@ -221,3 +221,21 @@ def test_real_pictures_held_out(real_data, name, change, words):
     held = [change(read_picture(paths[number])) for number in order[100:150]]
     drift = find_drift(good, [measure_appearance(prepare(picture, (320, 320), 3)) for picture in held])
     assert words in [change_words(found) for found in drift.changes] if words else not drift.changes
+
+
+def test_the_score_alone_is_not_the_camera():
+    good = {"level": [0.1 * n for n in range(30)], SCORE: [1 + 0.01 * n for n in range(30)]}
+    same = [{"level": 0.1 * (7 * n % 30), SCORE: 2.0 + n} for n in range(40)]
+    worse = find_drift(good, same)
+    assert [change.statistic for change in worse.changes] == [SCORE] and not worse.of_camera
+    assert "as in training" in drift_line(worse)
+    assert find_drift(good, [{**one, "level": 5.0} for one in same]).of_camera
+    assert not find_drift(good, same[:1]).of_camera
+
+
+def test_as_many_pictures_as_an_alarm_takes_can_show_a_change():
+    good = {"level": [0.1 * n for n in range(30)]}
+    fewest = find_drift(good, []).fewest
+    seen = [{"level": 0.1 * (7 * n % 30)} for n in range(fewest)]
+    assert "no sign in" in drift_line(find_drift(good, seen))
+    assert f"{fewest} can" in drift_line(find_drift(good, seen[1:]))

@@ -109,6 +109,32 @@ def test_train_and_test_without_good_is_not_taken_for_good_pictures(tmp_path):
     assert refusal(tmp_path) == f"{tmp_path}: has train and test, but no train/good"
 
 
+@pytest.mark.parametrize("beside", ["test/good/0.png", "ground_truth/bad/0_mask.png"])
+def test_a_category_without_train_is_not_taken_for_good_pictures(tmp_path, beside):
+    touch(tmp_path, beside, "test/bad/0.png")
+    assert "not all of it is good" in refusal(tmp_path) or refusal(tmp_path).endswith("but no train/good")
+
+
+@pytest.mark.parametrize("above", ["line1", "2024/line1"])
+def test_sorted_pictures_deeper_down_are_not_taken_for_good_ones(tmp_path, above):
+    touch(tmp_path, f"{above}/good/0.png", f"{above}/cut/deep/0.png", "line2/good/0.png")
+    assert refusal(tmp_path).startswith(f"{tmp_path / above}: holds good beside cut, so not all of it is good")
+    touch(tmp_path / "fine", f"{above}/good/0.png", f"{above}/good/cut/0.png", "line2/ok/0.png", "line3/0.png")
+    assert len(find_layout(tmp_path / "fine").train) == 4
+
+
+def test_ok_and_good_in_capitals_are_good_test_pictures(tmp_path):
+    touch(tmp_path, "train/good/0.png", "test/OK/0.png", "test/Good/0.png", "test/cut/0.png", "ground_truth/cut/0.png")
+    layout = find_layout(tmp_path)
+    assert [item.defect for item in layout.test] == ["good", "good", "cut"]
+    assert missing_masks(layout) == []
+
+
+def test_an_empty_test_folder_is_none(tmp_path):
+    touch(tmp_path, "train/good/0.png", "test/notes.txt")
+    assert find_layout(tmp_path).test == ()
+
+
 @pytest.mark.parametrize("good", ["good", "OK"])
 def test_a_folder_that_sorts_good_from_bad_is_not_taken_for_good_pictures(tmp_path, good):
     touch(tmp_path, f"{good}/0.png", "crack/0.png", "hole/deep/0.png")
@@ -239,6 +265,15 @@ def test_manifest_as_a_spreadsheet_writes_it(tmp_path):
     layout = find_layout(manifest(tmp_path, text))
     assert [(item.path.name, item.defect) for item in layout.train] == [("0.png", "good"), ("1.png", "good")]
     assert [(item.path.name, item.defect) for item in layout.test] == [("0.png", "")]
+
+
+@pytest.mark.parametrize(
+    ("label", "defect"),
+    [("OK", "good"), ("normal", "good"), ("0.0", "good"), ("1.0", "defect"), ("1", "defect"), ("10", "10")],
+)
+def test_labels_as_others_write_them(tmp_path, label, defect):
+    layout = find_layout(manifest(tmp_path, f"path,split,label\nt/0.png,test,{label}\n"))
+    assert [item.defect for item in layout.test] == [defect]
 
 
 def test_manifest_with_absolute_paths(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -236,6 +237,17 @@ def test_more_channels_than_sixteen_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="imagecodecs is there")
+@pytest.mark.parametrize(("order", "name"), [("<", "little"), (">", "big")])
+def test_a_bigtiff_is_read_or_named(tmp_path, order, name):
+    values = np.arange(40 * 50 * 3, dtype=np.uint16).reshape(40, 50, 3)
+    tifffile.imwrite(tmp_path / "a.tif", values, bigtiff=True, byteorder=order)
+    if name == "little":
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.tif"), values)
+    else:
+        with pytest.raises(PictureError, match="is a BigTIFF in big-endian order, which is not read"):
+            read_picture(tmp_path / "a.tif")
+
+
 def test_compression_that_tifffile_cannot_undo_alone_is_named(tmp_path):
     page = Image.fromarray(pixels((33, 47, 1)).squeeze())
     path = written(

@@ -360,6 +360,24 @@ def test_labelme_polygons_and_rectangles_are_read(tmp_path):
     assert np.array_equal(regions.labels((128, 128)), expected)
 
 
+def test_a_rectangle_may_have_four_corners(tmp_path):
+    corners = [[10, 20], [50, 20], [50, 40], [10, 40]]
+    shapes = [{"label": "rim", "shape_type": "rectangle", "points": corners}]
+    content = {"shapes": shapes, "imageHeight": SIDE, "imageWidth": SIDE}
+    labels = read_regions(write(tmp_path / "a.json", content)).labels((SIDE, SIDE))
+    assert labels.sum() == labels[20:40, 10:50].sum() == 20 * 40
+
+
+@pytest.mark.parametrize(
+    ("width", "corner", "why"), [(1280000, 50, "at most 1.. million are read"), (640, 1e308, "corner at 1e.308 px")]
+)
+def test_what_no_picture_can_have_is_one_line(tmp_path, width, corner, why):
+    polygon = [[0, 0], [corner, 0], [50, 50]]
+    content = {"width": width, "height": 960000 if width > 640 else 640, "regions": [{"name": "a", "polygon": polygon}]}
+    with pytest.raises(SclviError, match=why):
+        read_regions(write(tmp_path / "a.json", content))
+
+
 def test_one_file_needs_no_list_and_may_be_marked_as_utf_8(tmp_path):
     content = {"shapes": [{"label": "rim", "shape_type": "rectangle", "points": [[10, 20], [50, 40]]}]}
     path = tmp_path / "regions.json"

@@ -122,6 +122,13 @@ def test_garbled_line_is_no_record(line: bytes):
     assert from_line(line) is None
 
 
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png"])
+def test_a_line_end_in_a_name_does_not_end_its_row(name):
+    text = results_csv([to_record(inspection_of(name)), to_record(inspection_of("c.png"))]).decode()
+    assert [row["image"] for row in csv.DictReader(io.StringIO(text, newline=""))] == [name, "c.png"]
+    assert text.endswith("\n") and not text.endswith("\r\n")
+
+
 def test_csv_rows():
     records = [to_record(inspection_of('a,"b"\n.png')), to_record(inspection_of("c.png", score=0.5, defects=()))]
     rows = list(csv.DictReader(io.StringIO(results_csv(records).decode(), newline="")))
@@ -260,6 +267,33 @@ def test_half_a_line_costs_only_its_picture(tmp_path: Path, images: list[Path]):
         journal.write_bytes(content[:length])
         assert inspect_all(ResultsFolder(tmp_path / "out", MODEL), images) == images[2:]
         assert len(records_in(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("content", [b'{"mine": "precious"}\n', b"words\n", b"\0\0", b'{"image": 3}\n'])
+def test_what_inspect_did_not_write_is_left_alone(tmp_path: Path, content: bytes):
+    (tmp_path / "results.jsonl").write_bytes(content)
+    with pytest.raises(SclviError, match=r"results.jsonl: was not written by sclvi inspect"):
+        ResultsFolder(tmp_path, MODEL)
+    assert (tmp_path / "results.jsonl").read_bytes() == content
+
+
+def test_results_of_an_older_sclvi_are_dropped_and_counted(tmp_path: Path, images: list[Path]):
+    inspect_all(ResultsFolder(tmp_path / "out", MODEL), images)
+    journal = tmp_path / "out" / "results.jsonl"
+    first, *others = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join([first.replace(b'"p_value"', b'"chance"'), *others]))
+    again = ResultsFolder(tmp_path / "out", MODEL)
+    assert again.dropped == 1
+    assert inspect_all(again, images) == images[:1]
+
+
+def test_a_picture_in_a_linked_folder_is_the_same_and_a_linked_picture_another(tmp_path: Path, images: list[Path]):
+    (tmp_path / "link").symlink_to(images[0].parent)
+    inspect_all(ResultsFolder(tmp_path / "out", MODEL), images)
+    again = tmp_path / "link" / images[0].name
+    other = tmp_path / "other.png"
+    other.symlink_to(images[0])
+    assert inspect_all(ResultsFolder(tmp_path / "out", MODEL), [again, other]) == [other]
 
 
 def test_complete_line_without_its_line_feed_is_kept(tmp_path: Path, images: list[Path]):

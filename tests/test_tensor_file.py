@@ -70,6 +70,13 @@ def test_what_is_cut_short_is_refused(tmp_path, cut):
         read_tensors(path)
 
 
+def test_a_header_as_deep_as_nothing_we_write_is_refused(tmp_path):
+    header = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    (tmp_path / "deep").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(SclviError, match="not an sclvi model"):
+        read_tensors(tmp_path / "deep")
+
+
 def test_what_is_not_there_is_one_line(tmp_path):
     with pytest.raises(SclviError, match=r"none: cannot be read \(No such file"):
         read_tensors(tmp_path / "none")

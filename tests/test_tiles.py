@@ -124,6 +124,22 @@ def test_exposure_is_the_mean_and_deviation_of_the_picture_as_it_is_prepared(cha
     )
 
 
+@pytest.mark.parametrize("levels", [None, Levels(np.full(3, 200.0), np.full(3, 300.0), True)])
+def test_a_dead_pixel_hardly_counts_in_the_exposure(levels):
+    picture = np.random.default_rng(0).uniform(0.2, 0.8, (600, 300, 3)).astype(np.float32)
+    if levels is not None:
+        picture = 200 + 100 * picture
+    dead = picture.copy()
+    dead[500, 20] = 1e20
+    alive, spoilt = measure_exposure(picture, levels), measure_exposure(dead, levels)
+    image = to_image(dead, levels).double()
+    assert (spoilt.mean, spoilt.deviation) == pytest.approx((image.mean().item(), image.std(correction=0).item()))
+    assert spoilt.mean == pytest.approx(alive.mean, rel=1e-3)
+    assert spoilt.deviation == pytest.approx(alive.deviation, rel=2e-2)
+    flat = measure_exposure(np.full((300, 80, 3), 1e29, np.float32), levels)
+    assert np.isfinite(flat.mean) and flat.deviation == pytest.approx(0, abs=1e-5)
+
+
 # the model
 
 
@@ -345,6 +361,8 @@ def test_the_command_line_trains_and_inspects_in_tiles(sclvi, tmp_path):
 
 def test_the_audit_looks_at_whole_pictures():
     parts = [web(number, 130, 200) for number in range(4)]
-    trained = package.train([*parts, parts[1]], TILED.model_copy(update={"audit": "drop", "steps": 1}))
+    again = parts[1].copy()
+    again[0, 0] += 1  # the same pixels would not get as far as the audit
+    trained = package.train([*parts, again], TILED.model_copy(update={"audit": "drop", "steps": 1}))
     assert [picture.name for picture in trained.pictures] == ["array 0", "array 1", "array 2", "array 3"]
     assert len(trained.tiles) == 4 * trained.tiles.tiling.count((130, 200))

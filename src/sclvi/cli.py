@@ -110,7 +110,9 @@ GoodPath = Annotated[
 ]
 Size = Annotated[
     str | None,
-    typer.Option(help="Working size in px: the short side (the shape is kept), or WIDTHxHEIGHT.", show_default="320"),
+    typer.Option(
+        help="Working size in px: the short side (the shape is kept, up to 4:1), or WIDTHxHEIGHT.", show_default="320"
+    ),
 ]
 RegionPaths = Annotated[
     list[Path] | None,
@@ -219,7 +221,8 @@ def train(
 def calibrate_model(
     model: ModelPath,
     good: Annotated[
-        Path, typer.Argument(metavar="GOOD", help="Folder or CSV manifest of good pictures not trained on.")
+        Path,
+        typer.Argument(metavar="GOOD", help="Good pictures not trained on: folder, MVTec category, or CSV manifest."),
     ],
     out: OverModel = None,
     false_reject_rate: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
@@ -352,7 +355,7 @@ def inspect(
         errors.print(f"{path}: was changed by hand and is left as it is")
     if not quiet:
         _say(inspected(summary, len(skipped.names)))
-    if fail_on_drift and summary.drift.changes:
+    if fail_on_drift and summary.drift.of_camera:
         raise typer.Exit(Exit.DRIFT)
     if fail_on_defect and summary.defective:
         raise typer.Exit(Exit.DEFECT)
@@ -400,7 +403,7 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of each measurement.", show_default="one for each core")
     ] = None,
-    train_images: Annotated[int, typer.Option(help="Pictures to learn from, where they are made up.")] = 100,
+    train_images: Annotated[int, typer.Option(min=2, help="Pictures to learn from, where they are made up.")] = 100,
     against: Annotated[
         str,
         typer.Option(

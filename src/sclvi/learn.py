@@ -56,8 +56,8 @@ def train(
         good: folder of good pictures, MVTec category, CSV manifest, or a sequence of paths or arrays.
         settings: the defaults fit every kind of part.
         progress: told about each stage.
-        on_skip: called with the name and the error for each picture that cannot be used, which is then left out;
-            without it the error is raised.
+        on_skip: called with the name and the error for each picture that cannot be used, or is a copy of another, which
+            is then left out; without it the error is raised.
         regions: where to inspect, and what not to look at; see `read_regions`.
 
     Raises:
@@ -90,7 +90,7 @@ def learn_good(
         tile=settings.tile,
         overlap=settings.overlap,
         regions=regions,
-    )
+    ).without_copies(on_skip)
     audited = None if settings.audit == "off" else audit(data.reduced(), settings, progress)
     if audited is not None and settings.audit == "drop":
         data = data.only(audited.kept())

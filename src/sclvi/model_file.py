@@ -136,7 +136,7 @@ def load(source: str | Path | TensorFile) -> Model:
         raise SclviError(f"{file.path}: altered since it was written (checksum differs)")
     try:
         return _build(file, content)
-    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, ValidationError) as error:
         raise SclviError(f"{file.path}: damaged model file ({type(error).__name__})") from None
 
 
@@ -406,5 +406,5 @@ def _content_of(file: TensorFile) -> tuple[dict[str, Any], str]:
     """Our content and its digest."""
     try:
         return dict(json.loads(file.metadata["sclvi"])), str(file.metadata["sha256"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SclviError(f"{file.path}: not an sclvi model, or a truncated one") from None

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sclvi.audit.second_look import standing_out
 from sclvi.data.arrays import digest_of
-from sclvi.data.good import good_sources
+from sclvi.data.good import copy_error, good_sources
 from sclvi.data.sources import Source
-from sclvi.errors import OnSkip, SclviError
+from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.model import Calibration, Model
 from sclvi.model_file import corrected_fingerprint, fingerprint_of
 from sclvi.progress import Progress, silent, track
@@ -39,7 +39,8 @@ def calibrate(
             manifest, or a sequence of paths or arrays.
         false_reject_rate: share of good parts that may be rejected, 0..1, exclusive.
         progress: told after each picture.
-        on_skip: called for each picture that cannot be inspected; without it the error is raised.
+        on_skip: called for each picture that cannot be inspected, or is a copy of another; without it the error is
+            raised.
 
     Raises:
         SclviError: the rate is none, nothing to calibrate with, a picture that the model was trained on, or a bad
@@ -51,12 +52,18 @@ def calibrate(
     known = {picture.digest for picture in model.all_pictures}
     inspecting = track(model.inspect_pictures(sources, on_skip), "setting the threshold", len(sources), progress)
     seen = []
+    firsts: dict[str, str] = {}  # by its pixels, the name of the first picture that has them
     for inspection, picture in inspecting:
-        if digest_of(model.regions.fill(picture)) in known:
+        digest = digest_of(model.regions.fill(picture))
+        if digest in known:
             raise SclviError(
                 f"{inspection.image}: the model was trained on it or taught it; a threshold needs good pictures it has "
                 f"not seen"
             )
+        if digest in firsts:
+            leave_out(inspection.image, copy_error(inspection.image, firsts[digest]), on_skip)
+            continue
+        firsts[digest] = inspection.image
         seen.append((inspection.image, _raw_scores(model, inspection.anomaly_map)))
     if not seen:
         raise SclviError(f"nothing to calibrate with: none of {len(sources)} pictures can be used")

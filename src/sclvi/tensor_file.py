@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> TensorFile:
         (length,) = struct.unpack("<Q", data[:8].tobytes())
         header = json.loads(data[8 : 8 + length].tobytes())
         metadata = dict(header.pop("__metadata__"))
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SclviError(f"{path}: not an sclvi model, or a truncated one") from None
     try:
         arrays = {name: _view(data[8 + length :], known) for name, known in header.items()}

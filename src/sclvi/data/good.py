@@ -101,12 +101,29 @@ class GoodPictures:
         exposures = tuple(self.exposures[number] for number in numbers) if self.exposures else ()
         return replace(self, images=images, whole=whole, pictures=pictures, tiles=tiles, exposures=exposures)
 
+    def without_copies(self, on_skip: OnSkip | None) -> "GoodPictures":
+        """Each picture once: seen as if it were new, it would find its copy remembered, and promise too much.
+
+        Of pictures with the same pixels the first stays; the others are left out (see `leave_out`).
+        """
+        firsts: dict[str, int] = {}
+        for number, picture in enumerate(self.pictures):
+            first = firsts.setdefault(picture.digest, number)
+            if first != number:
+                leave_out(picture.name, copy_error(picture.name, self.pictures[first].name), on_skip)
+        return self if len(firsts) == len(self.pictures) else self.only(list(firsts.values()))
+
     def reduced(self) -> "GoodPictures":
         """The same pictures without tiles, each as one image; those that are not cut, as they are."""
         if self.tiles is None:
             return self
         alignment = Alignment.none((self.whole.shape[2], self.whole.shape[3]))
         return replace(self, images=self.whole, alignment=alignment, tiles=None, exposures=())
+
+
+def copy_error(name: str, first: str) -> SclviError:
+    """Why a picture does not count whose pixels are those of another."""
+    return SclviError(f"{name}: has the same pixels as {first}, so it tells nothing new")
 
 
 def good_sources(good: str | Path | Sequence[Source]) -> list[Source]:

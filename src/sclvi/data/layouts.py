@@ -10,6 +10,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +19,8 @@ from sclvi.errors import SclviError
 
 GOOD = "good"
 _GOOD_NAMES = (GOOD, "ok")  # of folders that stand beside folders of defects
+_GOOD_LABELS = (*_GOOD_NAMES, "normal", "0", "0.0")  # in manifests; numbers as spreadsheets and pandas write them
+_BAD_LABELS = ("1", "1.0")
 _COLUMNS = ("path", "split", "label")
 RESULTS, OVERLAYS, COMPARISONS = "results.jsonl", "overlays", "comparisons"  # of `sclvi inspect`, maybe among pictures
 
@@ -58,8 +61,9 @@ def find_layout(root: Path) -> Layout:
     categories = sorted(entry for entry in _entries(root) if os.path.isdir(root / entry / "train" / GOOD))
     if categories:
         raise SclviError(f"{root}: holds several categories, choose one of them: {', '.join(categories)}")
-    if os.path.isdir(root / "train") and os.path.isdir(root / "test"):  # it would learn from its own test pictures
-        raise SclviError(f"{root}: has train and test, but no train/{GOOD}")
+    parts = [name for name in ("train", "test", "ground_truth") if os.path.isdir(root / name)]
+    if len(parts) > 1 or "ground_truth" in parts:  # it would learn from its own test pictures, or from masks
+        raise SclviError(f"{root}: has {' and '.join(parts)}, but no train/{GOOD}")
     pictures = _pictures(root)
     _refuse_sorted(root, pictures)
     return Layout(tuple(Item(path, GOOD) for path in pictures), (), root.resolve().name)
@@ -101,13 +105,12 @@ def _read_category(root: Path) -> Layout:
         masks=masks if os.path.isdir(masks) else None,
     )
     test = root / "test"
-    if not os.path.isdir(test):
-        return layout
     items: list[Item] = []
-    for path in _pictures(test):
+    for path in _walk(test):
         if path.parent == test:
             raise SclviError(f"{path}: lies in test itself; test/{GOOD} or test/NAME_OF_THE_DEFECT is needed")
-        item = Item(path, path.relative_to(test).parts[0])
+        folder = path.relative_to(test).parts[0]
+        item = Item(path, GOOD if folder.lower() in _GOOD_NAMES else folder)
         if layout.masks is not None and item.defect != GOOD:
             there = (mask for mask in _mask_names(layout.masks, item) if os.path.isfile(mask))
             item = Item(item.path, item.defect, next(there, None))
@@ -123,14 +126,19 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _refuse_sorted(root: Path, pictures: Sequence[Path]) -> None:
-    folders = sorted({parts[0] for path in pictures if len(parts := path.relative_to(root).parts) > 1})
-    good = [name for name in folders if name.lower() in _GOOD_NAMES]
-    others = [name for name in folders if name not in good]
-    if good and others:
-        raise SclviError(
-            f"{root}: holds {good[0]} beside {', '.join(others)}, so not all of it is good; "
-            f"choose {root / good[0]}, or move the good pictures into one folder"
-        )
+    """Raise SclviError where the root, or a folder in it at any depth, holds good pictures beside others."""
+    inside: dict[Path, set[str]] = {}  # of each folder, the folders in it that lead to pictures
+    for folder in {path.parent for path in pictures}:
+        for child, parent in pairwise([folder, *folder.parents][: len(folder.relative_to(root).parts) + 1]):
+            inside.setdefault(parent, set()).add(child.name)
+    for folder, names in sorted(inside.items()):
+        good = sorted(name for name in names if name.lower() in _GOOD_NAMES)
+        others = sorted(names.difference(good))
+        if good and others:
+            raise SclviError(
+                f"{folder}: holds {good[0]} beside {', '.join(others)}, so not all of it is good; "
+                f"choose {folder / good[0]}, or move the good pictures into one folder"
+            )
 
 
 def _mask_names(masks: Path, item: Item) -> tuple[Path, Path]:
@@ -194,9 +202,9 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _defect(label: str, split: str) -> str:
-    if label.lower() in (GOOD, "0") or (not label and split == "train"):
+    if label.lower() in _GOOD_LABELS or (not label and split == "train"):
         return GOOD
-    return "defect" if label == "1" else label
+    return "defect" if label in _BAD_LABELS else label
 
 
 def _file(manifest: Path, row: int, name: str, what: str) -> Path:
@@ -211,11 +219,21 @@ def _refuse_row(manifest: Path, row: int, why: str) -> NoReturn:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders in order of their names.
+    """As `_walk`; raises SclviError where there are none."""
+    found = _walk(folder)
+    if not found:
+        raise SclviError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
+    return found
+
+
+def _walk(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders in order of their names; none where there is no such folder.
 
     Hidden ones, other files and what `sclvi inspect` drew do not count. Links to folders are followed, but a folder
     counts once.
     """
+    if not os.path.isdir(folder):
+        return []
 
     def refuse(error: OSError) -> NoReturn:
         raise SclviError(f"{error.filename}: cannot be read: {error.strerror}")
@@ -231,8 +249,6 @@ def _pictures(folder: Path) -> list[Path]:
         drawn = (OVERLAYS, COMPARISONS) if RESULTS in files else ()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in drawn)
         found.extend(Path(place) / name for name in _picture_names(files))
-    if not found:
-        raise SclviError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return sorted(found, key=_by_name)
 
 

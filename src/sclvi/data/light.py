@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from torch import Tensor
 
-from sclvi.data.arrays import Picture, full_scale
+from sclvi.data.arrays import Picture
 from sclvi.data.levels import Levels
+from sclvi.data.preparing import to_image
 
+_BAND = 256  # rows that are looked at at a time: a large picture has no second copy
 _FLOOR = 1e-3  # a picture without contrast stays finite; 0.1 % of full scale is below the noise of an 8-bit camera
 
 
@@ -31,15 +32,12 @@ class Exposure:
 
 
 def measure_exposure(picture: Picture, levels: Levels | None) -> Exposure:
-    """Of H x W x C, at its own depth and size, without a copy of it."""
-    full = full_scale(picture)
-    moments = [cv2.meanStdDev(picture[..., at : at + 4]) for at in range(0, picture.shape[2], 4)]  # OpenCV takes four
-    means, deviations = (np.concatenate(kind)[:, 0] / full for kind in zip(*moments, strict=True))
-    if levels is not None:
-        span = levels.white - levels.black
-        means, deviations = (means - levels.black) / span, deviations / span
-    mean = float(means.mean())
-    return Exposure(mean, float(np.sqrt((np.square(deviations) + np.square(means - mean)).mean())))
+    """Of H x W x C, at its own depth and size, as its tiles are clipped: a dead pixel would decide otherwise."""
+    bands = (to_image(picture[top : top + _BAND], levels).numpy() for top in range(0, len(picture), _BAND))
+    moments = [(band.size, band.mean(dtype=np.float64), band.var(dtype=np.float64)) for band in bands]
+    counts, means, variances = np.array(moments).T
+    mean = np.average(means, weights=counts)
+    return Exposure(float(mean), float(np.sqrt(np.average(variances + np.square(means - mean), weights=counts))))
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _decode_tiff(file: BinaryIO) -> Picture:
     file.seek(0)
     if not ((header.kind == _UNSIGNED and header.bits <= 16) or (header.kind == _FLOAT and header.bits in (32, 64))):
         kind = {_UNSIGNED: "unsigned", 2: "signed", _FLOAT: "float"}.get(header.kind, "undefined")
-        _refuse(f"holds {header.bits}-bit {kind} numbers; unsigned 8 and 16 bit and 32-bit float are read")
+        _refuse(f"holds {header.bits}-bit {kind} numbers; unsigned 8 and 16 bit and float are read")
     if plain and not header.ordinary:
         return _finite(_decode_planes(file, header))
     if plain and header.deep:
@@ -178,6 +178,8 @@ def _decode_tiff(file: BinaryIO) -> Picture:
 def _tiff_header(file: BinaryIO) -> _TiffHeader:
     """Read the first directory and count those behind it."""
     start = file.read(8)
+    if start.startswith(b"MM\0+"):  # Pillow takes it for an ordinary one
+        _refuse("is a BigTIFF in big-endian order, which is not read; little-endian is")
     if b"+" in start[2:4]:  # BigTIFF
         start += file.read(8)
     directory = ImageFileDirectory_v2(start)

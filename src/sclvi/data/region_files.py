@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sclvi.data.arrays import full_scale
+from sclvi.data.arrays import MAX_PIXELS, full_scale
 from sclvi.data.reading import read_picture
 from sclvi.data.regions import MOST_REGIONS, Corners, Kind, Mask, RegionOfInterest, Regions, fill_polygon
 from sclvi.errors import SclviError, complaint_line
@@ -73,7 +73,8 @@ class _Shape(BaseModel):
     def corners(self) -> Corners:
         if self.shape_type == "polygon":
             return self.points
-        (left, top), (right, bottom) = self.points[0], self.points[-1]
+        columns, rows = zip(*self.points, strict=True)  # of two corners, or of all four
+        left, top, right, bottom = min(columns), min(rows), max(columns), max(rows)
         return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
@@ -157,6 +158,10 @@ def _from_labelme(path: Path, file: _LabelMe) -> list[RegionOfInterest]:
 def _polygon(
     path: Path, name: str, kind: Kind, size: tuple[int, int], corners: Corners, rate: float | None = None
 ) -> RegionOfInterest:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise SclviError(f"{path}: a picture of {size[1]}x{size[0]} px; at most {MAX_PIXELS // 10**6} million are read")
+    if np.abs(corners).max() > MAX_PIXELS:  # arithmetic overflows far out
+        raise SclviError(f"{path}: region {name!r} has a corner at {np.abs(corners).max():g} px")
     if not fill_polygon(np.array(corners), size).any():
         raise SclviError(f"{path}: region {name!r} encloses no pixel of a picture of {size[1]}x{size[0]} px")
     return RegionOfInterest(name, kind, size, corners, rate)

@@ -44,6 +44,11 @@ class Drift:
     fewest: int  # pictures that an alarm takes at least
     false_alarm_rate: float  # most of all undisturbed runs, of any length, that have a change
 
+    @property
+    def of_camera(self) -> bool:
+        """Whether more moved than the score, which defects or another part move as well."""
+        return any(change.statistic != SCORE for change in self.changes)
+
 
 def find_drift(
     good: Mapping[str, Sequence[float]],

@@ -1,5 +1,6 @@
 """How good a model is on labelled pictures; the model never sees the labels."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 
 _LOSSY = (".jpg", ".jpeg")
+_SAME_SHAPE = 0.05  # most that the logarithms of width / height may differ by: a small mask's are rounded
 Figures = dict[str, float | None]
 
 
@@ -54,7 +56,8 @@ def evaluate(
     peak = peak_memory_mib()  # before the figures are made, which is no part of inspecting
     kept = [items[inspection.image] for inspection in inspections]
     scores = [inspection.score for inspection in inspections]
-    figures = compare(kept, scores, [inspection.anomaly_map for inspection in inspections], on_skip)
+    sizes = [inspection.size for inspection in inspections]
+    figures = compare(kept, scores, [inspection.anomaly_map for inspection in inspections], sizes, on_skip)
     figures["images_per_second"] = len(inspections) / seconds
     figures["peak_memory_mib"] = peak
     defective = sum(_is_defective(item) for item in kept)
@@ -79,12 +82,16 @@ def compare(
     items: Sequence[Item],
     scores: Sequence[float],
     maps: Sequence[NDArray[np.float32]],
+    sizes: Sequence[tuple[int, int]],
     on_skip: OnSkip | None = None,
 ) -> Figures:
     """The metrics of scores and maps (H x W each, at one size) against the labels and masks of the items.
 
-    The picture of a mask that cannot be read is left out of the pixel figures, as of one that is missing; without
-    `on_skip` the error is raised.
+    The picture of a mask that cannot be read, or is of another shape than the picture, is left out of the pixel
+    figures, as of one that is missing; without `on_skip` the error is raised.
+
+    Args:
+        sizes: (height, width) of the pictures, px.
     """
     labels = np.array([_is_defective(item) for item in items])
     with_truth = [place for place, item in enumerate(items) if item.mask is not None or not _is_defective(item)]
@@ -94,7 +101,7 @@ def compare(
     masks, seen = [], []
     for place in with_truth:
         try:
-            masks.append(_read_mask(items[place], size))
+            masks.append(_read_mask(items[place], sizes[place], size))
         except SclviError as error:
             leave_out(str(items[place].mask), error, on_skip)
             continue
@@ -107,11 +114,17 @@ def _is_defective(item: Item) -> bool:
     return item.defect != "good"
 
 
-def _read_mask(item: Item, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """H x W at the working size."""
+def _read_mask(item: Item, of_picture: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """H x W at the working size; `of_picture`: its size, px."""
     if item.mask is None:
         return np.zeros(size, bool)
-    picture = read_picture(item.mask)[..., 0]
+    picture = read_picture(item.mask).max(axis=2)  # some are coloured
+    aspect, own = (width / height for height, width in (of_picture, picture.shape))
+    if abs(math.log(aspect / own)) > _SAME_SHAPE:
+        raise SclviError(
+            f"{item.mask}: is {picture.shape[1]} x {picture.shape[0]} px, but its picture {of_picture[1]} x "
+            f"{of_picture[0]} px, which is another shape"
+        )
     faintest = full_scale(picture) / 2 if item.mask.suffix.lower() in _LOSSY else 0  # JPEG is not 0 beside a defect
     mask = (picture > faintest).astype(np.float32)
     return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA) >= 0.5

@@ -30,7 +30,7 @@ def drift_line(drift: Drift) -> str:
 
 def drift_headline(drift: Drift) -> str:
     """What was found, without what moved."""
-    if all(change.statistic == SCORE for change in drift.changes):
+    if not drift.of_camera:
         if drift.changes:
             return "the camera and the light are as in training, but the scores are not those of good pictures"
         if drift.pictures < drift.fewest:

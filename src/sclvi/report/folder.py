@@ -34,6 +34,7 @@ from sclvi.report.records import (
     absolute,
     apply_rules,
     from_line,
+    is_journal,
     results_csv,
     skipped_csv,
     to_line,
@@ -209,12 +210,15 @@ class ResultsFolder:
             return
         except OSError as error:
             raise SclviError(f"{self._journal}: cannot be read ({_why(error)})") from error
+        if not is_journal(content):
+            raise SclviError(f"{self._journal}: was not written by sclvi inspect; choose another folder")
         foreign: list[str] = []
+        outdated = 0
         for line in content.split(b"\n"):  # not splitlines: file names may hold other line ends
             record = from_line(line)
-            if record is None:
-                continue  # half a line from a killed run
-            if record["model"] == self.model:
+            if record is None:  # of an older sclvi; or half a line from a killed run
+                outdated += line.endswith(b"}")
+            elif record["model"] == self.model:
                 self._remember(apply_rules(record, self._rules))
             else:
                 foreign.append(record["path"])
@@ -224,7 +228,7 @@ class ResultsFolder:
         for path in set(foreign) - set(self._records):
             _remove(self.directory / _overlay_path(path))
             _remove(self.directory / _comparisons_path(path))
-        self.dropped = len(set(foreign))
+        self.dropped = len(set(foreign)) + outdated
 
     def _remember(self, record: Record) -> None:
         self._records.pop(record["path"], None)  # so that it moves to the end, as in the file

@@ -98,6 +98,7 @@ class Skipped(TypedDict):
     reason: str
 
 
+_BEGINNING = b'{"image": "'  # of a line: the first key of a record
 CSV_COLUMNS = (
     "image",
     "verdict",
@@ -122,8 +123,9 @@ CSV_COLUMNS = (
 
 
 def absolute(image: str) -> str:
-    """From the root; links stay links, as two links to one file are two pictures."""
-    return os.path.abspath(image)  # noqa: PTH100  # resolve() would follow them
+    """From the root, through no linked folder; a link to a file stays one: two of them are two pictures."""
+    folder, name = os.path.split(image)
+    return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
 
 
 def to_record(inspection: Inspection) -> Record:
@@ -182,6 +184,11 @@ def to_line(record: Record) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
+def is_journal(content: bytes) -> bool:
+    """Whether a file, as far as it goes, begins as the first of `to_line`'s lines does."""
+    return content[: len(_BEGINNING)] == _BEGINNING[: len(content)]
+
+
 def from_line(line: bytes) -> Record | None:
     """What `to_line` wrote; None for a half or garbled line."""
     try:
@@ -220,11 +227,15 @@ def _row(record: Record) -> tuple[object, ...]:
 
 def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
     """A CSV file, UTF-8; names that are not UTF-8 are escaped."""
+    return "".join(map(_csv_line, (header, *rows))).encode("utf-8", "backslashreplace")
+
+
+def _csv_line(row: tuple[object, ...]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(text, lineterminator="\r\n").writerow(
+        row
+    )  # names may hold either character; it quotes those that end lines
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _defect(defect: Defect) -> DefectRecord:

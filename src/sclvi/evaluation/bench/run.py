@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sclvi.data.layouts import expand_pictures, find_layout
+from sclvi.data.layouts import expand_pictures
 from sclvi.demo.pictures import write_category
 from sclvi.encoders.compute import has_bf16, pick_device
 from sclvi.errors import SclviError
@@ -21,6 +21,7 @@ from sclvi.progress import Progress, silent, track
 BATCHES = (1, 4, 8, 16)
 PEERS = ("patchcore", "padim", "efficientad")  # of anomalib
 AGAINST = ("patchwise", *PEERS)
+_FEWEST = 2  # good pictures that can be learned from
 _PEER_BATCHES = (1, 8)
 _PEER_PICTURES = 24  # that peers inspect, at most
 _DEFECTIVE = 2  # of each kind, among the made-up pictures
@@ -49,7 +50,7 @@ def bench(
         good: folder of good pictures; None: gears are drawn.
         size: short side that is worked at, px.
         threads: of each measurement; None: one for each core.
-        train_images: how many pictures are drawn to learn from.
+        train_images: how many pictures are drawn to learn from; 2 at least.
         against: of `AGAINST`, what is measured beside it: the paper's encoder on one picture, and methods of anomalib.
         peers_python: a Python that has anomalib; None: this one.
 
@@ -64,6 +65,8 @@ def bench(
     if unknown := [name for name in against if name not in AGAINST]:
         raise SclviError(f"{unknown[0]!r} is none of {', '.join(AGAINST)}")
     check_columns(out, _COLUMNS)
+    if train_images < _FEWEST:
+        raise SclviError(f"{train_images} pictures to learn from: {_FEWEST} at least are needed")
     threads = threads or _cores()
     with _pictures(good, train_images) as (learned, inspected), TemporaryDirectory() as folder:
         model = Path(folder) / "bench.sclvi"
@@ -83,8 +86,12 @@ def bench(
             "threads": threads,
             "faiss": trained.metadata["versions"]["faiss-cpu"],
         }
+        known = [picture.name for picture in trained.pictures]  # without what could not be read
         del trained
-        asked: list[dict[str, Any]] = [{"kind": "dense", "batch": batch} for batch in BATCHES]
+        shown = [str(path) for path in expand_pictures([inspected])]
+        asked: list[dict[str, Any]] = [
+            {"kind": "dense", "batch": batch} for batch in BATCHES if batch == 1 or batch <= len(shown)
+        ]
         asked += [
             {"kind": kind, "batch": 8} for kind in ("limit", *(["limit bf16"] if has_bf16(pick_device()) else []))
         ]
@@ -97,11 +104,11 @@ def bench(
             own = cost if one["kind"] == "dense" else dict.fromkeys(_COST)
             rows.append(_row(str(one["kind"]), int(one.get("batch", 1)), measured) | own | common)
         area = (int(common["height"]), int(common["width"]))
-        known = [str(item.path) for item in find_layout(learned).train]
-        shown = [str(path) for path in expand_pictures([inspected])][:_PEER_PICTURES]
         for name in track(peers, "measuring peers", len(peers), progress):
             with TemporaryDirectory() as room:
-                found = _peer(name, area, known, shown, Path(room), peers_python or Path(sys.executable), threads)
+                found = _peer(
+                    name, area, known, shown[:_PEER_PICTURES], Path(room), peers_python or Path(sys.executable), threads
+                )
             rows += [row | common | {"settings": None, "torch": None, "faiss": None} for row in found]
     rows = _without_slower_batches(rows)
     append_rows(out, rows)

@@ -8,8 +8,10 @@ prints one line of JSON. The threads are those of OMP_NUM_THREADS.
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sclvi.data.sources import read_source
 from sclvi.encoders.compute import encode, pick_device, to_device
 from sclvi.encoders.interface import CODE_LENGTH, PATCH_SIZES, Encoder, patch_grid
 from sclvi.encoders.paper import PaperEncoder
+from sclvi.errors import SclviError
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.scale import ScaleMemory
 from sclvi.memory_use import peak_memory_mib
@@ -42,7 +45,8 @@ _CONVOLUTION, _PRODUCT = (8, 128, 64, 64), 2048  # batch, channels, height, widt
 
 def dense(model: str, pictures: str, batch: int) -> Measured:
     """From file to verdict and map: latency of each batch and pictures a second over all."""
-    loaded, paths = load(model), expand_pictures([Path(pictures)])
+    loaded = load(model)
+    paths = [path for path, _ in _usable(loaded, pictures)]
     list(loaded.inspect(paths[:batch], batch=batch))
     latencies = []
     started = time.perf_counter()
@@ -146,9 +150,14 @@ def _product_rate(precision: torch.dtype) -> float:
 
 def _prepared(model: Model, pictures: str, count: int) -> Tensor:
     """B x C x h x w, by `Light`."""
-    paths = expand_pictures([Path(pictures)])[:count]
-    brought = [model.alignment.bring(read_source(path), model.channels, model.levels)[0] for path in paths]
-    return model.light(torch.stack(brought))
+    return model.light(torch.stack([image for _, image in islice(_usable(model, pictures), count)]))
+
+
+def _usable(model: Model, pictures: str) -> Iterator[tuple[Path, Tensor]]:
+    """The pictures of a folder that the model can look at, and what it is shown of each, C x h x w."""
+    for path in expand_pictures([Path(pictures)]):
+        with suppress(SclviError):  # training named them
+            yield path, model.alignment.bring(read_source(path), model.channels, model.levels)[0]
 
 
 def _least(run: Callable[[], object]) -> float:
@@ -187,7 +196,10 @@ def main() -> None:
         "limit": limit,
         "limit bf16": partial(limit, precision=torch.bfloat16),
     }
-    print(json.dumps(kinds[asked.pop("kind")](**asked)))
+    try:
+        print(json.dumps(kinds[asked.pop("kind")](**asked)))
+    except SclviError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

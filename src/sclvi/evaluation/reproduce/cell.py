@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
 from sclvi.data.good import read_good
@@ -58,13 +58,15 @@ def measure_cell(
     encoder, minutes = _learn_or_load(category.name, images, good.fingerprint, settings, cache, progress)
     inspector = Inspector(encoder, fill_memories(encoder, images, settings, progress), None, settings)
     maps: dict[Scoring, list[torch.Tensor]] = {scoring: [] for scoring in scorings}
+    sizes = []
     for item in track(items, "scoring", len(items), progress):
-        picture = prepare(read_picture(item.path), good.alignment.size, good.channels, good.levels)
-        image = light(picture[None])
+        picture = read_picture(item.path)
+        sizes.append((picture.shape[0], picture.shape[1]))
+        image = light(prepare(picture, good.alignment.size, good.channels, good.levels)[None])
         for scoring, scored in score_in_ways(inspector, image, scorings).items():
             maps[scoring].append(scored[0])
     figures = {
-        scoring: compare(items, image_scores(torch.stack(scored)).tolist(), [one.numpy() for one in scored])
+        scoring: compare(items, image_scores(torch.stack(scored)).tolist(), [one.numpy() for one in scored], sizes)
         for scoring, scored in maps.items()
     }
     return CellResult(figures, minutes)
@@ -105,9 +107,12 @@ def _learn_or_load(
     path = cache / f"{category}-{settings.encoder}-{settings.pretext}-seed{settings.seed}-{key}.safetensors"
     if path.exists():
         encoder = to_device(empty_inspecting_encoder(settings.encoder, images.shape[1]), pick_device())
-        with safe_open(path, "pt") as file:
-            encoder.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            return encoder, float(file.metadata()["minutes"])
+        try:
+            with safe_open(path, "pt") as file:
+                encoder.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+                return encoder, float(file.metadata()["minutes"])
+        except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+            raise SclviError(f"{path}: damaged; delete it, and it is learned anew") from error
     started = time.perf_counter()
     encoder, log = learn_encoder(images, torch.arange(len(images)), settings, progress)
     minutes = (time.perf_counter() - started) / 60

@@ -11,9 +11,10 @@ from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cell import measure_cell, scored_items
 from sclvi.evaluation.reproduce.comparison import write_comparison
 from sclvi.evaluation.reproduce.cost import count_pictures, measure_cost, spoken
-from sclvi.evaluation.reproduce.figures import Rows
+from sclvi.evaluation.reproduce.figures import Rows, categories_of
 from sclvi.evaluation.reproduce.plan import PLANS, EncoderName, What, settings_for
 from sclvi.evaluation.reproduce.plot import check_plotting
+from sclvi.evaluation.reproduce.published import published
 from sclvi.evaluation.rows import PROVENANCE, append_rows, check_columns, provenance, read_rows, rounded
 from sclvi.progress import Progress, silent
 from sclvi.settings import Settings
@@ -75,6 +76,8 @@ def reproduce(
         raise SclviError(f"a budget of {budget_minutes} minutes: more than 0 is needed")
     chosen = choose_pretexts(what, pretexts)
     folders = find_categories(data, categories)
+    if what == "table4" and {folder.name for folder in folders} <= set(categories_of(published(2, "detection"))):
+        raise SclviError("table 4 is of categories that are not of MVTec AD; these all are")
     for folder in folders:
         scored_items(folder)  # says now, not after hours of training, that the figures cannot be made
     _make_folder(out)
