@@ -348,3 +348,10 @@ def test_a_model_of_pictures_of_many_shapes_comes_back_from_its_file(tmp_path):
     assert before.score == after.score
     assert np.array_equal(before.anomaly_map, after.anomaly_map)
     assert before.anomaly_map.shape == model.size
+
+
+def test_what_was_cut_away_says_nothing_of_where_defects_end(monkeypatch):
+    monkeypatch.setattr("sclvi.self_calibration._OUTLINE_QUANTILE", 0.0)
+    settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
+    model = sclvi.train(keys(12), settings)
+    assert model.alignment.template is not None and model.calibration.outline > 0

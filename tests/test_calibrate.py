@@ -167,3 +167,8 @@ def test_the_command_writes_the_model_and_says_what_it_promises(sclvi, model, tm
     code, _, err = sclvi("calibrate", path, folder, "--false-reject-rate", 1.5)
     assert code == 2 and "between 0 and 1" in err
     assert load(path).calibration.threshold.pictures == 3
+
+
+def test_p_value_by_hand():
+    assert p_value(2.0, [1.0, 2.0, 2.0, 3.0]) == 4 / 5
+    assert (p_value(3.0, [1.0, 2.0, 3.0]), p_value(1.0, [1.0, 2.0, 3.0])) == (1 / 2, 1)

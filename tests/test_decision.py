@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import label
 
 from sclvi.data.box import Box
-from sclvi.decision.defects import find_regions, scale_box
+from sclvi.decision.defects import find_regions, scale_box, to_defect
 from sclvi.decision.threshold import conformal_threshold, images_needed, promise_without, together
 
 
@@ -87,3 +87,18 @@ def test_box_covers_the_region_in_original_pixels():
     assert scale_box((0, 256), (0, 256), (256, 256), (900, 700)) == Box(0, 0, 700, 900)
     assert scale_box((10, 20), (30, 31), (100, 100), (200, 400)) == Box(120, 20, 4, 20)
     assert scale_box((1, 2), (1, 2), (256, 256), (100, 100)) == Box(0, 0, 1, 1)
+
+
+def test_more_than_all_cannot_be_rejected():
+    assert together([conformal_threshold([1.0], 0.01)] * 3).promised_rate == 1.0
+
+
+def test_what_is_said_of_a_defect_by_hand():
+    scores = np.zeros((20, 30), np.float32)
+    scores[2:4, 3:9], scores[10:14, 5:8] = 2.0, 6.0
+    scores[10, 5] = 3.0
+    worst, other = find_regions(scores, 1.0, 1.5)
+    assert (worst.peak, other.peak) == (6.0, 2.0)  # the worst first, though it lies below
+    defect = to_defect(worst, (20, 30), (200, 90), 1.5, None, "rim")
+    assert (defect.area, defect.severity, defect.peak, defect.mean) == (12 * 30, 4.0, 6.0, 5.75)
+    assert defect.region == "rim"

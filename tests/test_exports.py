@@ -207,3 +207,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SclviError, match=r"file: cannot be created"):
         write_labelme([record_of("a.png")], tmp_path / "file")
+
+
+def test_peak_and_severity_stand_where_each_belongs(tmp_path: Path):
+    record = record_of("a.png", replace(defect_of(40), peak=2.75))
+    (annotation,) = json.loads(to_coco([record], MODEL))["annotations"]
+    assert (annotation["score"], annotation["attributes"]["severity"]) == (2.75, 2.5)
+    write_labelme([record], tmp_path)
+    (shape,) = json.loads((tmp_path / "a.json").read_text())["shapes"]
+    assert shape["description"] == "severity 2.50"

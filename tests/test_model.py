@@ -11,7 +11,7 @@ from PIL import Image
 import sclvi
 from sclvi.errors import SclviError
 from sclvi.learn import build_model, learn_good
-from sclvi.scoring.maps import fuse_maps, image_scores
+from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
 
@@ -333,3 +333,38 @@ def test_appearance_is_measured_before_alignment_alike_in_training_and_inspectio
     statistics = loaded.good_statistics
     assert statistics["score"] == aligning.calibration.scores
     assert {len(values) for name, values in statistics.items() if name != "score"} == {6}
+
+
+def test_what_is_usual_for_a_picture_is_said_by_the_others_alone():
+    settings = SETTINGS.model_copy(update={"align": False})
+    lesson = learn_good([good_part(number) for number in range(5)], settings)
+    trained = build_model(lesson, settings, 0.0)
+    shown = []
+    for number in range(5):
+        own = range(number, number + 1)
+        (maps,) = Stranger.to(trained.inspector, lesson.moments, lesson.images, own).score(lesson.images, own)
+        shown.append(maps)
+    roles, expected = trained.inspector.roles(lesson.data.alignment.places_alike), []
+    for number, own in enumerate(shown):
+        others = zip(*(maps for other, maps in enumerate(shown) if other != number), strict=True)
+        usual = tuple(Usual.measure(torch.cat(kind), role) for kind, role in zip(others, roles, strict=True))
+        expected.append(image_scores(fuse_maps(own, usual, raised=True)).item())
+    assert trained.calibration.scores == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_stranger_sees_what_a_model_that_never_saw_the_fold_sees():
+    """With an encoder that learns nothing, so that only memory and surface can know a picture."""
+    changes = {"steps": 0, "align": False, "nearness": 0.0, "softness": None, "closer": 1.0}
+    settings = SETTINGS.model_copy(update=changes)
+    parts = [good_part(number) for number in range(6)]
+    whole, rest = learn_good(parts, settings), learn_good(parts[2:], settings)
+    stranger = Stranger.to(build_model(whole, settings, 0.0).inspector, whole.moments, whole.images, range(2))
+    expected, _ = build_model(rest, settings, 0.0).inspector.score(whole.images[torch.arange(2)])
+    (maps,), (alone,) = stranger.score(whole.images, range(2)), stranger.score(whole.images, range(1))
+    for one, other in zip(maps, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=3e-2, atol=1e-3)
+    torch.testing.assert_close(alone[0][0], expected[0][0], rtol=3e-2, atol=1e-3)
+
+
+def test_maps_that_few_pictures_tell_of_are_taken_with_caution(model):
+    assert [role.caution for role in model.inspector.roles(places_alike=True)] == [1, 1, 2, 2]

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from test_places import SETTINGS
 
+from sclvi.encoders.making import inspecting_encoder, new_encoder
 from sclvi.memory.bank import MemoryBank
+from sclvi.memory.codespace import CodeSpace
 from sclvi.memory.nearness import with_places
-from sclvi.memory.scale import ScaleMemory
+from sclvi.memory.scale import ScaleMemory, fill_memories
+from sclvi.progress import silent
 
 GRID, STRIDE, PICTURES, LENGTH = (5, 7), 4, 6, 8
 
@@ -54,3 +58,17 @@ def test_items_that_are_missing_stay_missing(generator):
     _, found = memory_of(codes, 0.05).search(codes.permute(0, 3, 1, 2), STRIDE, 40, None)
     assert torch.isinf(found.distances[:, 35:]).all()
     assert (found.origins[:, 35:] == -1).all()
+
+
+def test_each_scale_remembers_its_own_places(generator):
+    images = torch.randn(2, 3, 96, 128, generator=generator)
+    for memory in fill_memories(inspecting_encoder(new_encoder(SETTINGS, 3)), images, SETTINGS, silent, 0.5):
+        rows, columns = np.indices(memory.grid) * memory.stride * 0.5
+        kept = memory.bank.codes_of(np.arange(len(memory.bank)))[:, -8:-6].numpy()
+        np.testing.assert_allclose(kept, np.tile(np.stack([rows.ravel(), columns.ravel()], 1), (2, 1)))
+
+
+def test_the_length_of_a_code_space_is_that_of_centred_codes(generator):
+    codes = 5 + torch.randn(101, 4, generator=generator)
+    apart = np.linalg.norm(codes.numpy() - codes.numpy().mean(0), axis=1)
+    assert CodeSpace.measure(codes, 0.5).length == pytest.approx(0.5 * np.median(apart), rel=1e-5)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,6 +23,7 @@ from sclvi.errors import SclviError
 from sclvi.learn import _split
 from sclvi.progress import silent
 from sclvi.report.overlay import draw_overlay
+from sclvi.scoring.regions import focus
 from tests.parts import SIDE, defective_part, good_part
 
 SETTINGS = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
@@ -489,3 +491,46 @@ def test_real_parts_with_noise_outside_teach_the_same(real_data):
     first, second = (sclvi.train(some, SETTINGS, regions=regions) for some in (parts, noisy))
     assert first.fingerprint == second.fingerprint
     same_results(first.inspect(parts[:1]), second.inspect(noisy[:1]))
+
+
+def test_what_was_learned_is_known_again_where_something_is_ignored(halves):
+    with pytest.raises(SclviError, match="trained on it"):
+        sclvi.calibrate(halves, [good_part(0)])
+
+
+def test_what_rejects_in_a_region_with_a_low_threshold_is_shown(halves):
+    left, right = halves.calibration.regions
+    lower = replace(right, value=0.6 * left.value)
+    strict = replace(halves, calibration=replace(halves.calibration, regions=(left, lower)))
+    fused = 1.5 * strict.threshold * torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    rejecting = focus(fused, strict.regions.labels(strict.size), strict.calibration.gains) > strict.threshold
+    assert rejecting.any() and not (rejecting & ~strict.shown(fused)).any()
+
+
+def test_the_order_of_regions_is_a_matter_of_the_unit_alone():
+    items = (box_region("left", 0, 0, 70, 128), box_region("right", 70, 0, 128, 128, rate=0.4))
+    parts = [good_part(number) for number in range(8)]
+    one, two = (sclvi.train(parts, SETTINGS, regions=Regions(some)).calibration for some in (items, items[::-1]))
+    assert one.gains[1] > 1.05
+    assert one.outline / one.threshold.value == pytest.approx(two.outline / two.threshold.value, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(80, 128, 3), (128, 80, 3)])
+def test_a_picture_of_another_shape_is_refused_whichever_way(size):
+    regions = Regions((RegionOfInterest("a", "include", (100, 100), ((0, 0), (50, 0), (50, 50), (0, 50))),))
+    with pytest.raises(SclviError, match="another shape"):
+        regions.fill(np.zeros(size, np.uint8))
+
+
+def test_white_is_white_in_every_channel(tmp_path):
+    mask = np.zeros((32, 32, 3), np.uint8)
+    mask[:8] = 255
+    mask[8:16, :, 0] = 255
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    assert read_regions(tmp_path / "a.png").labels((32, 32))[:, 0].tolist() == [1] * 8 + [0] * 24
+
+
+def test_more_regions_than_can_be_told_apart_are_refused(tmp_path):
+    stripes = [{"name": str(n), "polygon": [[n, 0], [n + 1, 0], [n + 1, 9], [n, 9]]} for n in range(256)]
+    with pytest.raises(SclviError, match="256 regions; 255 at most"):
+        read_regions(write(tmp_path / "a.json", {"width": 300, "height": 9, "regions": stripes}))

@@ -1,8 +1,10 @@
 """The results folder, its records, overlays and report."""
 
+import base64
 import csv
 import io
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -11,20 +13,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sclvi.data.box import Box
+from sclvi.data.eight_bit import to_eight_bit
 from sclvi.decision.inspection import Defect, Inspection, NearestGood
 from sclvi.errors import SclviError
+from sclvi.inspect_folder import _statistics
 from sclvi.report import folder as folder_module
 from sclvi.report import html as html_module
 from sclvi.report.folder import ResultsFolder
-from sclvi.report.heat import FAINTEST
+from sclvi.report.heat import FAINTEST, lay_heat
 from sclvi.report.histogram import histogram
-from sclvi.report.html import render_report
+from sclvi.report.html import _share, render_report
 from sclvi.report.overlay import VERDICT_COLOURS, draw_overlay
 from sclvi.report.picture import drawn_size, to_drawn_rgb
 from sclvi.report.records import CSV_COLUMNS, from_line, results_csv, to_line, to_record
+from sclvi.report.thumbnail import thumbnail
 
 MODEL = "0123abcd"
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)> 'ü №\u2028検.png"
@@ -549,3 +554,84 @@ def test_histogram_counts_each_score_on_its_side_of_the_threshold(scores: list[f
         assert -1e-6 <= bar.left <= bar.left + bar.width <= 100 + 1e-6
         assert (bar.left >= plot.threshold - 1e-6) == bar.defective
     assert 2 <= len(plot.ticks) <= 13 and all(0 <= position <= 100 for position, _ in plot.ticks)
+
+
+ODD = Defect(Box(10, 20, 8, 6), 40, 2.75, 1.7, 2.5)  # no two of its numbers are equal
+
+
+def test_what_is_no_number_is_defective_and_what_reaches_the_threshold_is_good():
+    assert inspection_of(score=float("nan")).verdict == "defective"
+    assert inspection_of(score=1.1).verdict == "good"
+
+
+def test_each_number_stands_under_its_own_name():
+    record = to_record(inspection_of(defects=(ODD,), p_value=0.25, promised_rate=0.02, pixel_threshold=0.9))
+    assert (record["threshold"], record["pixel_threshold"]) == (1.1, 0.9)
+    assert (record["p_value"], record["promised_rate"]) == (0.25, 0.02)
+    (row,) = csv.DictReader(io.StringIO(results_csv([record]).decode()))
+    assert (row["worst_peak"], row["worst_severity"], row["p_value"]) == ("2.75", "2.5", "0.25")
+
+
+def test_a_score_that_is_no_number_is_the_highest_for_drift():
+    assert _statistics(to_record(inspection_of(score=float("nan"))))["score"] == math.inf
+
+
+def test_what_the_overlay_says(monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+    plain = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, at: object, words: str, *others: object, **options: object) -> None:
+        told.append(words)
+        plain(self, at, words, *others, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    defects = (ODD, replace(ODD, box=Box(300, 300, 9, 9), severity=1.25))
+    inspection = inspection_of(size=(600, 800), score=2.25, threshold=1.5, defects=defects)
+    draw_overlay(picture_of((600, 800)), inspection)
+    assert [one for one in told if ":" in one] == ["1: 2.5x", "2: 1.2x"]
+    assert "score 2.25 / threshold 1.5" in told and "".join(told).count("DEFECTIVE") == 1
+
+
+def test_a_good_part_has_the_mark_of_good_ones(monkeypatch: pytest.MonkeyPatch):
+    marks: list[bool] = []
+    monkeypatch.setattr("sclvi.report.overlay._draw_mark", lambda draw, x, y, side, good: marks.append(good))
+    for score in (0.5, 2.0):
+        draw_overlay(picture_of((600, 800)), inspection_of(size=(600, 800), score=score, defects=()))
+    assert marks == [True, False]
+
+
+def test_the_worst_come_first_and_the_meter_is_full_at_twice_the_threshold(tmp_path: Path):
+    scores = (0.55, 1.1, float("nan"), 9.0)
+    records = [to_record(inspection_of(f"{n}.png", score=score)) for n, score in enumerate(scores)]
+    assert [_share(record) for record in records] == [25, 50, 100, 100]
+    page = Page(render_report(records, [], tmp_path, MODEL))
+    assert page.all("article", "data-name") == ["2.png", "3.png", "1.png", "0.png"]
+
+
+def test_a_thumbnail_of_an_overlay_lacks_its_strip(tmp_path: Path):
+    drawn = Image.new("RGB", (1000, 700), "black")
+    drawn.paste("red", (0, 0, 1000, 600))
+    drawn.save(tmp_path / "a.png")
+    data = thumbnail(tmp_path / "a.png", (300, 500))  # drawn as 600 x 1000, and a strip of 100
+    small = Image.open(io.BytesIO(base64.b64decode(data.split(",")[1])))
+    assert small.size == (480, 288) and small.getpixel((5, 283))[0] > 200
+
+
+def test_one_hot_pixel_of_a_map_larger_than_the_picture_shows():
+    anomaly = np.zeros((2000, 2000), np.float32)
+    anomaly[1001, 1001] = 3.0
+    assert (lay_heat(np.full((500, 500, 3), 90, np.uint8), anomaly, 1.0) != 90).any()
+
+
+def test_noise_of_a_few_steps_of_sixteen_bits_is_not_stretched_to_all_of_eight():
+    dim = np.full((64, 64), 1000, np.uint16) + np.arange(64, dtype=np.uint16) % 4
+    assert np.ptp(to_eight_bit(dim)) <= 4
+
+
+def test_a_comparison_of_before_goes_with_its_record(tmp_path: Path):
+    results = ResultsFolder(tmp_path, MODEL)
+    results.add(inspection_of("a.png"), picture_of((60, 80)))
+    (overlay,) = (tmp_path / "overlays").iterdir()
+    (tmp_path / "comparisons" / overlay.name).write_bytes(b"old")
+    results.add(inspection_of("a.png"), picture_of((60, 80)))
+    assert not list((tmp_path / "comparisons").iterdir())

@@ -1,9 +1,16 @@
+import math
+
+import numpy as np
 import pytest
 import torch
 
 from sclvi.encoders.dense import DenseEncoder, fold_batch_norm
-from sclvi.memory.surface import SurfaceMoments, see_surface
+from sclvi.memory.exemplars import Exemplars, Taught
+from sclvi.memory.gaussian import Gaussian
+from sclvi.memory.surface import Answers, SurfaceMoments, _excuse, limits_of, see_surface
 from sclvi.progress import silent
+from sclvi.scoring.maps import Usual
+from sclvi.scoring.pixels import pixel_map
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +98,37 @@ def test_a_line_fainter_than_the_grain_is_found_along_its_length(encoder):
         shuffled[:, :, rows, columns[torch.randperm(36, generator=generator)]] += 0.2
     scattered = (surface.pixels(shuffled) - surface.pixels(good))[:, 30:66, 40:76].mean()
     assert gained > 0.1 and gained > 3 * scattered
+
+
+def test_excusing_a_response_is_what_the_plain_loops_do(generator):
+    responses, maps = torch.randn(2, 5, 6, 3, generator=generator), torch.rand(2, 24, 28, generator=generator) ** 8
+    level = Gaussian(torch.zeros(5, 6, 3), torch.randn(5, 6, 3, 3, generator=generator))
+    taught = Taught(Exemplars(torch.randn(9, 3, generator=generator), torch.arange(9)), 0.8)
+    distances = level.distances(responses)
+    expected = distances.clone()
+    for picture, row, column in np.ndindex(2, 5, 6):
+        over = maps[picture, 4 * row : 4 * row + 8, 4 * column : 4 * column + 8]
+        distance = distances[picture, row, column].item()
+        if distance <= 0.8 or over.max() <= 0.8:
+            continue
+        apart = responses[picture, row, column] - taught.exemplars.codes
+        nearest = apart[apart.norm(dim=1).argmin()] @ level.whiteners[row, column]
+        excused = nearest.norm().item() / math.sqrt(3) / math.sqrt(2)  # mean over the three; two of one kind differ so
+        if excused < 0.6 * distance:
+            expected[picture, row, column] = excused
+    assert 3 < (expected != distances).sum() < 50
+    torch.testing.assert_close(_excuse(distances, Answers(responses, 8, 4), maps, level, taught), expected)
+
+
+def test_the_second_map_is_that_of_lines_alone(encoder):
+    surface = see_surface(encoder, pictures(6), silent).surface()
+    images = pictures(1, seed=1)
+    lines = [
+        pixel_map(apart.square(), seen.extent, seen.stride, (96, 128)) for seen, apart in surface.judge(images)[-2:]
+    ]
+    torch.testing.assert_close(surface.maps(images)[1], ((lines[0] + lines[1]) / 2).sqrt())
+
+
+def test_each_level_has_the_limit_of_its_own_map():
+    surface, lines = Usual(1.0, 0.4, 1.0), Usual(2.0, 0.4, 1.0)
+    assert limits_of((surface, lines)) == (surface.unusual,) * 3 + (lines.unusual,) * 2

@@ -432,3 +432,16 @@ def test_what_is_recorded_is_what_would_have_been_done(monkeypatch):
     assert recorded == losses() and len(set(recorded)) == 12
     monkeypatch.setattr(learning, "Recorded", lambda function: function)
     np.testing.assert_allclose(losses(), recorded, rtol=1e-3)
+
+
+def test_what_is_marked_can_be_seen(monkeypatch):
+    monkeypatch.setattr("sclvi.synthetic.defects._MOST", 1)  # a second one may undo what the first did
+    rng = np.random.default_rng(0)
+    marked = 0
+    for number in range(60):
+        picture = rng.normal(0, 0.3, (96, 96, 3)).astype(np.float32)
+        other = rng.normal(0, 0.3, (96, 96, 3)).astype(np.float32)
+        changed, mask = with_defects(picture, other, np.random.default_rng(number))
+        assert (np.abs(changed - picture).mean(-1)[mask] > 0.0599).all()
+        marked += mask.sum()
+    assert marked

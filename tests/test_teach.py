@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 import sclvi
+from sclvi.correct import _around
 from sclvi.data.box import Box
+from sclvi.data.boxes import patches_inside
 from sclvi.data.regions import RegionOfInterest, Regions
 from sclvi.errors import SclviError
 from sclvi.report.comparison import draw_comparisons
@@ -370,3 +372,41 @@ def test_one_bad_picture_does_not_stop_the_others_and_bad_calls_change_nothing(s
     code, _, err = sclvi("teach", path, broken, fine, "--quiet")
     assert code == 1 and "skipped" in err and "broken.png" in err
     assert [one.picture.name for one in load(path).corrections] == [str(fine)]
+
+
+def test_a_number_is_not_given_again_after_an_undo(model):
+    left = model.teach(stained(50), [STAIN]).flag(scarred(51), [SCAR]).undo(1)
+    more = left.teach(stained(52), [STAIN])
+    assert [one.number for one in more.corrections] == [2, 3]
+    assert same(more.undo(3), left, [stained(60), scarred(61)])
+
+
+def test_a_patch_that_was_taught_itself_is_not_raised_by_a_flag(model):
+    part = stained(50)
+    images = model.light(model.read(0, part).aligned[None])
+    taught = model.teach(part, [STAIN])
+    flagged = taught.flag(part, [STAIN])
+    counted = 0
+    for one, both in zip(taught.inspector.judge(images), flagged.inspector.judge(images), strict=True):
+        itself = one.distances < 1e-3 * one.learned
+        counted += int(itself.sum())
+        torch.testing.assert_close(both.scores[itself], one.scores[itself])
+    assert counted
+
+
+def test_what_a_line_answers_beyond_the_box_is_taught_with_it(model):
+    taught = model.teach(stained(50), [STAIN]).inspector.surface
+    seen, distances = taught.judge(model.light(model.read(0, stained(50)).aligned[None]))[-1]
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[STAIN.y : STAIN.y + STAIN.height, STAIN.x : STAIN.x + STAIN.width] = True
+    inside = patches_inside([mask], seen.extent, seen.stride, distances.shape[1:]).ravel()
+    cells = taught.taught[-1].exemplars.origins % distances[0].numel()
+    assert not inside[cells.numpy()].all()
+
+
+def test_what_lies_around_an_unusual_patch_is_remembered_at_every_place_of_the_memory():
+    unusual = torch.zeros(3, 3, dtype=torch.bool)
+    unusual[1, 2] = True
+    expected = np.zeros((5, 6), bool)
+    expected[1:4, 3:6] = True
+    np.testing.assert_array_equal(_around(unusual, (5, 6), 2), expected)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 import sclvi as package
+from benchmarks.teach import with_threshold
 from sclvi.data.good import read_good
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light, measure_exposure, normalise_light
@@ -366,3 +367,29 @@ def test_the_audit_looks_at_whole_pictures():
     trained = package.train([*parts, again], TILED.model_copy(update={"audit": "drop", "steps": 1}))
     assert [picture.name for picture in trained.pictures] == ["array 0", "array 1", "array 2", "array 3"]
     assert len(trained.tiles) == 4 * trained.tiles.tiling.count((130, 200))
+
+
+def test_of_a_picture_that_was_learned_each_place_is_nearest_to_itself(model):
+    seen = []
+    for number in range(5):
+        (plain,) = model.inspect([web(number)])
+        low = float(np.quantile(plain.anomaly_map, 0.995))
+        (inspection,) = with_threshold(model, low).inspect([web(number)])
+        seen += [(number, defect.box, defect.nearest_good) for defect in inspection.defects]
+    assert {(why.compared.y > 128, why.compared.x > 128) for *_, why in seen} >= {(True, True), (False, True)}
+    for number, box, why in seen:
+        assert (why.picture, why.box, why.placing) == (f"array {number}", why.compared, ((1, 0, 0), (0, 1, 0)))
+        assert box.x - 32 <= why.compared.x <= box.x + box.width and box.y - 32 <= why.compared.y <= box.y + box.height
+
+
+def test_appearance_is_measured_alike_in_training_and_inspection(model):
+    for inspection, known in zip(model.inspect([web(number) for number in range(5)]), model.pictures, strict=True):
+        assert inspection.appearance == known.appearance
+
+
+def test_some_of_the_pictures_keep_their_own_exposure():
+    parts = [web(number) // (1 + number) for number in range(4)]
+    some = read_good(parts, None, 320, False, silent, None, tile=128, overlap=64).only([1, 3])
+    alone = read_good([parts[1], parts[3]], None, 320, False, silent, None, tile=128, overlap=64)
+    every = torch.arange(len(alone.images))
+    assert torch.equal(some.lit(Light(None))[every], alone.lit(Light(None))[every])
