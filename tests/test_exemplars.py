@@ -9,9 +9,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from sclvi.memory.bank import MemoryBank
 from sclvi.memory.exemplars import Exemplars, joined, nearest_of_both, without
-from sclvi.memory.gaussian import Moments
 from sclvi.memory.scale import ScaleMemory
-from sclvi.scoring.flagged import MOST, RATIO, raise_flagged
+from sclvi.scoring.flagged import MOST, raise_flagged
 
 
 def some(count, first, seed, length=8):
@@ -91,16 +90,3 @@ def test_nearer_to_what_was_flagged_never_scores_less(score, good, flagged, time
     further = raise_flagged(*values, torch.tensor([flagged * times]))
     nearer = raise_flagged(*values, torch.tensor([flagged]))
     assert score * 0.999 <= further <= nearer <= score * MOST * 1.001
-    assert RATIO < 1
-
-
-def test_what_is_usual_here_lies_about_as_far_from_an_exemplar_as_from_the_mean():
-    """The root of 2 of the surface: both distances have a mean square of 1."""
-    generator = torch.Generator().manual_seed(4)
-    responses = torch.randn(4000, 1, 1, 6, generator=generator) @ torch.randn(6, 6, generator=generator)
-    gaussian = Moments.of(responses).gaussian()
-    from_mean = gaussian.distances(responses[:2000]).square().mean()
-    difference = responses[:2000] - responses[2000:] + gaussian.means  # as far from the mean as from one another
-    from_other = gaussian.distances(difference).square().mean() / 2
-    assert from_mean.item() == pytest.approx(1, rel=0.05)
-    assert from_other.item() == pytest.approx(1, rel=0.05)

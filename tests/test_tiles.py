@@ -230,11 +230,10 @@ def test_calibration_scores_are_those_of_whole_pictures():
     lesson = learn_good([web(number) for number in range(4)], settings)
     trained = build_model(lesson, settings, 0.0)
     assert len(trained.calibration.scores) == 2
-    inspector = replace(trained.inspector, surface=None)
     for number, score in zip(lesson.held.tolist(), trained.calibration.scores, strict=True):
         own = trained.tiles.of(number)
         stitching = Stitching(trained.pictures[number].size)
-        batches = Stranger.to(inspector, lesson.moments, lesson.images, own).score(lesson.images, own)
+        batches = Stranger.to(trained.inspector, lesson.moments, lesson.images, own).score(lesson.images, own)
         fused = torch.cat([fuse_maps(maps, trained.calibration.usual, raised=True) for maps in batches])
         for one, tile in zip(fused, trained.tiles.tiling.plan(trained.pictures[number].size), strict=True):
             stitching.put(one.numpy(), tile)
