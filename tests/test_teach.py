@@ -374,6 +374,23 @@ def test_one_bad_picture_does_not_stop_the_others_and_bad_calls_change_nothing(s
     assert [one.picture.name for one in load(path).corrections] == [str(fine)]
 
 
+def test_teaching_what_was_flagged_says_what_counts_all_the_same(sclvi, model, tmp_path):
+    from sclvi.model_file import save
+
+    path, part = tmp_path / "part.sclvi", tmp_path / "part.png"
+    save(model, path)
+    Image.fromarray(stained(50)).save(part)
+    box = ("--box", f"{STAIN.x},{STAIN.y},{STAIN.width},{STAIN.height}")
+    assert sclvi("flag", path, part, *box)[0] == 0
+    (line,) = sclvi("teach", path, part, *box)[1].splitlines()
+    assert "now defective" in line and line.endswith(
+        "what was flagged counts all the same, 'sclvi flag MODEL --undo N' takes it back"
+    )
+    assert "counts all the same" not in sclvi("flag", path, "--undo")[1]
+    (line,) = sclvi("teach", path, part, *box)[1].splitlines()
+    assert "now good" in line and "counts all the same" not in line
+
+
 def test_a_number_is_not_given_again_after_an_undo(model):
     left = model.teach(stained(50), [STAIN]).flag(scarred(51), [SCAR]).undo(1)
     more = left.teach(stained(52), [STAIN])

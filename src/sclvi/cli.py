@@ -584,11 +584,15 @@ def _verdicts(model: "Model", said: list["Correction"]) -> list[str]:
     """A line for each correction: what the model says of its picture now."""
     from sclvi.memory.correction import describe
 
+    flagged = any(correction.kind == "flagged" for correction in model.corrections)
     inspections = model.inspect([correction.picture.name for correction in said])
-    return [
-        f"{describe(correction)}; now {now.verdict}: score {now.score:.3f}, threshold {now.threshold:.3f}"
-        for correction, now in zip(said, inspections, strict=True)
-    ]
+    lines = []
+    for correction, now in zip(said, inspections, strict=True):
+        line = f"{describe(correction)}; now {now.verdict}: score {now.score:.3f}, threshold {now.threshold:.3f}"
+        if flagged and correction.kind == "taught" and now.verdict == "defective":
+            line += "; what was flagged counts all the same, 'sclvi flag MODEL --undo N' takes it back"
+        lines.append(line)
+    return lines
 
 
 def _undone(model: "Model", kind: "Kind", numbers: list[int] | None) -> tuple["Model", list["Correction"]]:
