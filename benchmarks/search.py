@@ -29,8 +29,8 @@ from torch import Tensor
 
 from benchmarks.accuracy import FIGURES
 from benchmarks.trained import parser_for, timed, trained_once
+from sclvi.data.even import evenly
 from sclvi.data.layouts import Item
-from sclvi.data.spread import spread
 from sclvi.evaluation.evaluate import compare, labelled_items
 from sclvi.evaluation.reproduce.run import find_categories
 from sclvi.evaluation.rows import append_rows, provenance, read_rows, rounded
@@ -244,7 +244,7 @@ def _mebibytes(bank: Any) -> float:  # noqa: ANN401  # a bank, or what searches 
 
 def _some(items: Sequence[Item], most: int) -> list[Item]:
     """At most so many, the same share of each defect; they lie in order of these."""
-    return [items[place] for place in spread(len(items), min(most, len(items))).tolist()]
+    return [items[place] for place in evenly(len(items), min(most, len(items))).tolist()]
 
 
 _AXES = {

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sclvi.audit.second_look import standing_out
+from sclvi.data.even import evenly
 from sclvi.data.regions import Regions
-from sclvi.data.spread import spread
 from sclvi.decision.familiar import familiarity
 from sclvi.errors import SclviError
 from sclvi.lesson import Lesson
@@ -111,7 +111,7 @@ class _Shown:
 def _see_usual(strangers: "_Strangers", progress: Progress) -> _Shown:
     """What each kind of map shows on some of the pictures that were learned from."""
     inspector, lesson = strangers.inspector, strangers.lesson
-    references = lesson.learned[spread(len(lesson.learned), _REFERENCES)]
+    references = lesson.learned[evenly(len(lesson.learned), _REFERENCES)]
     sums, peaks = [], []
     for _, seen_maps in track(strangers.see(references.tolist()), "measuring the usual", len(references), progress):
         seen = [_sum_and_peak([kind[:, rows, columns] for kind in maps]) for maps, (rows, columns) in seen_maps]

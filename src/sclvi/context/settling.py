@@ -1,8 +1,8 @@
 """Settling: the encoder gets its batch statistics from the user's pictures and the form in which it inspects."""
 
 from sclvi.context.training import measure_statistics
+from sclvi.data.even import evenly
 from sclvi.data.images import Images
-from sclvi.data.spread import spread
 from sclvi.encoders.interface import Encoder
 from sclvi.encoders.making import inspecting_encoder
 from sclvi.progress import Progress, track
@@ -18,7 +18,7 @@ def settle(encoder: Encoder, images: Images, progress: Progress) -> Encoder:
         encoder: left with these statistics, if it has any.
         images: N x C x H x W float, prepared by `Light`.
     """
-    chosen = spread(len(images), _STATISTICS).split(_BATCH)
+    chosen = evenly(len(images), _STATISTICS).split(_BATCH)
     batches = (images[numbers] for numbers in chosen)
     measure_statistics(encoder, iter(track(batches, "measuring statistics", len(chosen), progress)))
     return inspecting_encoder(encoder)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sclvi.data.arrays import Picture
+from sclvi.data.even import evenly
 from sclvi.data.images import Images
 from sclvi.data.levels import Levels
 from sclvi.data.pose import (
@@ -42,7 +43,6 @@ from sclvi.data.pose import (
     warp,
 )
 from sclvi.data.preparing import prepare
-from sclvi.data.spread import spread
 
 _LOOKED_AT = 100  # good pictures, evenly spread, that decide
 _ROUNDS = 4  # of the mean polar picture; it hardly moves after three
@@ -181,7 +181,7 @@ def measure_alignment(images: Images, inside: Mask | None = None) -> Alignment:
             background, and pictures that are not turned are cut to it, not to the part; None: all.
     """
     size = (images.shape[2], images.shape[3])
-    chosen = spread(len(images), _LOOKED_AT).split(1)  # one by one: a hundred of them may be large
+    chosen = evenly(len(images), _LOOKED_AT).split(1)  # one by one: a hundred of them may be large
     contrasts = [contrast_picture(images[number][0]) for number in chosen]
     found = _find_lying_alike(contrasts) if inside is None or _has_calm_rim(contrasts, inside) else None
     if found is None:

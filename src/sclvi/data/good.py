@@ -13,6 +13,7 @@ from torch import Tensor
 from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
 from sclvi.data.appearance import Appearance, measure_appearance
 from sclvi.data.arrays import Picture, digest_of
+from sclvi.data.even import evenly
 from sclvi.data.images import Images, MadeImages, Selection, in_batches
 from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
@@ -21,7 +22,6 @@ from sclvi.data.pose import Affine
 from sclvi.data.preparing import fit_channels, prepare, to_image, working_size
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source, read_source, source_name
-from sclvi.data.spread import spread
 from sclvi.data.store import PictureStore
 from sclvi.data.thumbnails import encode_thumbnail
 from sclvi.data.tiles import TileNumbers, Tiling, tile_size
@@ -228,7 +228,7 @@ class _Reader:
         counted = Counter(kinds.values())
         usual = max(counted, key=lambda kind: (counted[kind], kind))
         alike = [number for number, kind in kinds.items() if kind == usual]
-        levels = measure_levels(store[alike[place]] for place in spread(len(alike), _LEVELLED).tolist())
+        levels = measure_levels(store[alike[place]] for place in evenly(len(alike), _LEVELLED).tolist())
         return cls(store, usual[0], levels)
 
     def look(self, number: int, name: str, size: tuple[int, int], thumbnail_bytes: int) -> TrainingPicture:

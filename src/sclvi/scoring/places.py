@@ -9,8 +9,8 @@ from statistics import median
 
 import torch
 
+from sclvi.data.even import evenly
 from sclvi.data.images import Images, Selection
-from sclvi.data.spread import spread
 from sclvi.encoders.interface import Encoder
 from sclvi.memory.scale import fill_memories
 from sclvi.progress import Progress, silent, track
@@ -36,7 +36,7 @@ def nearness_that_fits(
     """
     if settings.nearness == 0 or settings.tile is not None or not places_alike:
         return 0.0
-    chosen = Selection(images, spread(len(images), _LOOKED_AT))
+    chosen = Selection(images, evenly(len(images), _LOOKED_AT))
     anywhere, near = (_inspector(encoder, chosen, settings, nearness) for nearness in (0.0, settings.nearness))
     rises = [
         _worst(near, chosen, number) - _worst(anywhere, chosen, number)

@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from sclvi.data.even import evenly
 from sclvi.data.images import Images
-from sclvi.data.spread import spread
 from sclvi.progress import Progress, track
 from sclvi.synthetic.detector import Detector, View
 
@@ -25,7 +25,7 @@ def with_views(detector: Detector, images: Images, progress: Progress) -> Detect
     Args:
         images: N x C x h x w float, good ones, prepared by `Light`; N >= 1.
     """
-    chosen = spread(len(images), _PICTURES)
+    chosen = evenly(len(images), _PICTURES)
     one_by_one = track(chosen, "looking at mirrored pictures", len(chosen), progress)
     own, *mirrored = torch.stack([_peaks(detector, images[number[None]]) for number in one_by_one]).T
     most = _ALIKE * 1.4826 * (own - own.median()).abs().median()

@@ -4,6 +4,6 @@ import torch
 from torch import Tensor
 
 
-def spread(count: int, most: int) -> Tensor:
+def evenly(count: int, most: int) -> Tensor:
     """At most `most` indices below `count`, evenly spread; int64."""
     return torch.linspace(0, count - 1, min(count, most)).long()
