@@ -18,6 +18,7 @@ import sclvi as package
 from benchmarks.contamination import contaminate, measure, measure_audit
 from sclvi.audit.audit import Audit, audit
 from sclvi.audit.duplicates import first_copies
+from sclvi.audit.folder import audit_folder
 from sclvi.audit.robust import FALSE_SHARE, deviation_of, deviations, outlier_limit
 from sclvi.audit.second_look import standing_out
 from sclvi.audit.vouchers import nth_picture_distance
@@ -330,3 +331,32 @@ def test_audit_rows_count_what_is_flagged_rightly_and_wrongly(tmp_path):
     false = round(row["false_drop_rate"] * 30)
     assert row["false_flag_rate"] >= row["false_drop_rate"]
     assert row["precision"] == pytest.approx(1 / (1 + false), abs=1e-4)
+
+
+def test_the_command_looks_where_it_is_told_and_turns_nothing_where_it_may_not(sclvi, folder, tmp_path, monkeypatch):
+    (folder / "words<b>.png").unlink()
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:, : SIDE // 2] = 255
+    spoiled = np.array(Image.open(folder / "001.png"))
+    spoiled[40:70, SIDE - 40 : SIDE - 10] = 10  # on the right, which is not looked at
+    Image.fromarray(spoiled).save(folder / "001.png")
+    Image.fromarray(mask).save(tmp_path / "left.png")
+    suspects = []
+    for options in ([], ["--region", tmp_path / "left.png"]):
+        assert sclvi("audit", folder, "--out", tmp_path / "a", "--size", SIDE, *options)[0] == 0
+        with (tmp_path / "a/audit.csv").open() as file:
+            reasons = {row["picture"]: row["reasons"] for row in csv.DictReader(file)}
+        suspects.append("unlike the others" in reasons[str(folder / "001.png")])
+    assert suspects == [True, False]
+
+    seen = []
+    real = audit_folder
+
+    def noted(good, out, settings, *others):
+        seen.append((settings.align, settings.short_side))
+        return real(good, out, settings, *others)
+
+    monkeypatch.setattr("sclvi.audit.folder.audit_folder", noted)
+    for options in ([], ["--no-align"]):
+        assert sclvi("audit", folder, "--out", tmp_path / "a", "--size", SIDE, "--quiet", *options)[0] == 0
+    assert seen == [(True, SIDE), (False, SIDE)]

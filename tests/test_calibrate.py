@@ -172,3 +172,19 @@ def test_the_command_writes_the_model_and_says_what_it_promises(sclvi, model, tm
 def test_p_value_by_hand():
     assert p_value(2.0, [1.0, 2.0, 2.0, 3.0]) == 4 / 5
     assert (p_value(3.0, [1.0, 2.0, 3.0]), p_value(1.0, [1.0, 2.0, 3.0])) == (1 / 2, 1)
+
+
+def test_the_command_names_a_bad_picture_and_leaves_the_old_model_where_another_is_written(sclvi, model, tmp_path):
+    from sclvi.model_file import load, save
+
+    path, other, folder = tmp_path / "part.sclvi", tmp_path / "other.sclvi", tmp_path / "others"
+    save(model, path)
+    before = path.read_bytes()
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(good_part(50 + number)).save(folder / f"{number}.png")
+    (folder / "words.png").write_text("words")
+    code, _, err = sclvi("calibrate", path, folder, "--out", other, "--quiet")
+    assert code == 1 and "words.png" in err and len(err.splitlines()) == 1
+    assert path.read_bytes() == before
+    assert load(other).calibration.threshold.pictures == 3

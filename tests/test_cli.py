@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from sclvi import cli
 from sclvi.__main__ import main
+from sclvi.decision.drift import SCORE, Change, Drift
 from sclvi.errors import SclviError
 from sclvi.evaluation.reproduce.cost import Cost
 
@@ -468,3 +470,23 @@ def test_stopped_while_it_is_being_imported(monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == 130 and capsys.readouterr().err == "sclvi: stopped; nothing was begun\n"
+
+
+@pytest.mark.parametrize(
+    ("moved", "options", "code"),
+    [
+        ("level", ["--fail-on-drift"], 4),
+        ("level", ["--fail-on-defect"], 3),
+        ("level", ["--fail-on-defect", "--fail-on-drift"], 4),  # drift puts the verdicts in doubt
+        (SCORE, ["--fail-on-drift"], 0),  # defects move the score, too
+        (SCORE, ["--fail-on-defect", "--fail-on-drift"], 3),
+    ],
+)
+def test_drift_goes_before_defects_and_the_score_alone_is_no_drift(
+    sclvi, model, category, tmp_path, monkeypatch, moved, options, code
+):
+    drift = Drift((Change(moved, True, 40, 0.5, 0.7),), 70, 12, 0.01)
+    summary = SimpleNamespace(drift=drift, defective=1, dropped=0, kept=())
+    monkeypatch.setattr("sclvi.inspect_folder.inspect_folder", lambda *_args, **_options: summary)
+    command = ("inspect", model, category / "test", "--out", tmp_path, "--quiet")
+    assert sclvi(*command, *options)[0] == code

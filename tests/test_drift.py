@@ -239,3 +239,14 @@ def test_as_many_pictures_as_an_alarm_takes_can_show_a_change():
     seen = [{"level": 0.1 * (7 * n % 30)} for n in range(fewest)]
     assert "no sign in" in drift_line(find_drift(good, seen))
     assert f"{fewest} can" in drift_line(find_drift(good, seen[1:]))
+
+
+def test_what_moved_first_is_named_first():
+    rng = np.random.default_rng(8)
+    good, run = normal_good(rng), normal_run(rng, 100)
+    for number, picture in enumerate(run):
+        picture["contrast"] += 2.0  # from the start
+        picture["level"] += 2.0 * (number >= 50)
+    changes = find_drift(good, run).changes
+    assert [change.statistic for change in changes] == ["contrast", "level"]
+    assert changes[0].noticed < 50 < changes[1].noticed

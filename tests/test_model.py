@@ -9,8 +9,10 @@ from parts import SIDE, defective_part, good_part
 from PIL import Image
 
 import sclvi
+from sclvi.data.regions import RegionOfInterest, Regions
 from sclvi.errors import SclviError
 from sclvi.learn import build_model, learn_good
+from sclvi.model_file import fingerprint_of
 from sclvi.scoring.maps import Usual, fuse_maps, image_scores
 from sclvi.scoring.strangers import Stranger
 from sclvi.settings import preset
@@ -368,3 +370,21 @@ def test_a_stranger_sees_what_a_model_that_never_saw_the_fold_sees():
 
 def test_maps_that_few_pictures_tell_of_are_taken_with_caution(model):
     assert [role.caution for role in model.inspector.roles(places_alike=True)] == [1, 1, 2, 2]
+
+
+def test_what_changes_a_verdict_changes_the_fingerprint_though_all_that_was_learned_is_the_same(model):
+    settings = model.inspector.settings
+    other_settings = settings.model_copy(update={"smoothing": settings.smoothing + 1})
+    threshold = replace(model.calibration.threshold, value=model.calibration.threshold.value + 1)
+    masks = [np.zeros((SIDE, SIDE), bool) for _ in range(2)]
+    masks[0][:, :60], masks[1][:, :70] = True, True
+    corners = [((0, 0), (right, 0), (right, 90), (0, 90)) for right in (60, 70)]
+    regions = [Regions((RegionOfInterest("a", "include", (SIDE, SIDE), outline),)) for outline in (*masks, *corners)]
+    others = [
+        replace(model, inspector=replace(model.inspector, settings=other_settings)),
+        replace(model, calibration=replace(model.calibration, threshold=threshold)),
+        *(replace(model, regions=one) for one in regions),
+    ]
+    prints = [fingerprint_of(one) for one in (model, *others)]
+    assert prints[0] == model.fingerprint
+    assert len(set(prints)) == len(prints)

@@ -623,3 +623,40 @@ def test_whatever_the_damage_only_a_picture_error_comes(tmp_path, capfd, kind, p
         assert picture.ndim == 3
         assert picture.dtype in (np.uint8, np.uint16, np.float32)
     capfd.readouterr()  # inside Pillow, libtiff tells stderr of damaged strips, and cannot be told not to
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_float_is_as_it_is_where_white_is_zero(tmp_path, channels):
+    array = (pixels((33, 47, channels)) * 3.7 - 100).astype(np.float32)
+    same(read_picture(written(tmp_path, tiff(array, kind=3, colour=0))), array)
+
+
+def test_as_many_pixels_and_numbers_as_may_be_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("sclvi.data.reading.MAX_PIXELS", 20 * 30)
+    monkeypatch.setattr("sclvi.data.reading._MAX_VALUES", 4 * 20 * 30)
+    same(read_picture(written(tmp_path, tiff(pixels((20, 30, 4)), extra=0))), pixels((20, 30, 4)))
+    assert "pixels; at most" in refusal(written(tmp_path, tiff(pixels((20, 31, 3)))))
+    assert "numbers; at most" in refusal(written(tmp_path, tiff(pixels((20, 30, 5)))))
+
+
+def test_a_picture_of_several_bands_is_put_together_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("sclvi.data.reading._BAND", 47 * 10)
+    crops, crop = [], Image.Image.crop
+    monkeypatch.setattr(Image.Image, "crop", lambda image, box: crops.append(box[1]) or crop(image, box))
+    array = pixels((33, 47, 3))
+    same(read_picture(written(tmp_path, saved(Image.fromarray(array), "PNG"))), array)
+    assert crops == [0, 10, 20, 30]  # a few rows at once, or Pillow makes two copies more of all of them
+
+
+def test_a_palette_with_alpha_becomes_rgb(tmp_path):
+    palette = Image.fromarray(pixels((33, 47, 3))).quantize(16)
+    both = palette.convert("PA")
+    same(read_picture(written(tmp_path, saved(both, "TIFF"))), np.asarray(palette.convert("RGB")))
+
+
+def test_numbers_of_a_saved_array_are_limited_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("sclvi.data.reading._MAX_VALUES", 4 * 20 * 30)
+    for channels, name in ((4, "four.npy"), (5, "five.npy")):
+        np.save(tmp_path / name, pixels((20, 30, channels)))
+    same(read_picture(tmp_path / "four.npy"), pixels((20, 30, 4)))
+    assert "numbers; at most" in refusal(tmp_path / "five.npy")

@@ -427,3 +427,21 @@ def test_what_lies_around_an_unusual_patch_is_remembered_at_every_place_of_the_m
     expected = np.zeros((5, 6), bool)
     expected[1:4, 3:6] = True
     np.testing.assert_array_equal(_around(unusual, (5, 6), 2), expected)
+
+
+def test_undo_takes_back_the_last_of_several_and_boxes_are_not_of_undo_or_list(sclvi, model, tmp_path):
+    from sclvi.model_file import load, save
+
+    path = tmp_path / "part.sclvi"
+    save(model, path)
+    for number in (50, 52):
+        Image.fromarray(stained(number)).save(tmp_path / f"{number}.png")
+        assert sclvi("teach", path, tmp_path / f"{number}.png", "--quiet")[0] == 0
+    content = path.read_bytes()
+    for asked in (("1", "--undo"), ("--list", "1")):
+        code, _, err = sclvi("teach", path, *asked, "--box", "88,30,20,20")
+        assert code == 2 and "without --list and --undo" in err
+    assert path.read_bytes() == content
+    code, out, _ = sclvi("teach", path, "--undo")
+    assert code == 0 and out.startswith("undone: 2: taught") and len(out.splitlines()) == 1
+    assert [one.number for one in load(path).corrections] == [1]
