@@ -1,16 +1,19 @@
 """Alignment: made-up parts at known angles, textures that have no pose, and the way back to the picture."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from parts import good_part
 
 import sclvi
-from sclvi.data.alignment import Alignment, have_many_shapes, measure_alignment
+from sclvi.data.alignment import Alignment, Template, have_many_shapes, measure_alignment
 from sclvi.data.pose import centre_of, chain, contrast_picture, foreground, inverse, make_exact, scaling, turning
-from sclvi.model_file import save
+from sclvi.model_file import load, save
 
 SIDE = 128
 ANGLES = st.floats(-7, 7)
@@ -355,3 +358,29 @@ def test_what_was_cut_away_says_nothing_of_where_defects_end(monkeypatch):
     settings = sclvi.Settings(steps=1, batch=2, pairs=32, short_side=SIDE, synthetic_steps=0)
     model = sclvi.train(keys(12), settings)
     assert model.alignment.template is not None and model.calibration.outline > 0
+
+
+def test_one_huge_picture_among_many_shapes_does_not_set_the_canvas():
+    usual = [(96, 240), (240, 96), (160, 160)] * 20
+    alone, beside = (Alignment.at_one_scale((128, 160), [*usual, *more]) for more in ([], [(3000, 3000)]))
+    assert beside.aligned == alone.aligned and beside.scale == alone.scale
+
+
+def test_around_a_picture_smaller_than_the_canvas_it_is_mirrored():
+    alignment = Alignment.at_one_scale((128, 160), [(96, 240), (240, 96), (160, 160)] * 20)
+    ramp = np.broadcast_to(np.arange(96, dtype=np.uint8)[None, :, None] * 2, (96, 96, 3))
+    row = alignment.bring(np.ascontiguousarray(ramp), 3)[0][0, alignment.aligned[0] // 2]
+    dark, bright = int(row.argmin()), int(row.argmax())
+    assert 8 < dark < bright < len(row) - 8
+    assert (row[:dark].diff() < 0).all() and (row[bright + 1 :].diff() < 0).all()  # on: brighter, and darker again
+
+
+@pytest.mark.parametrize("may_turn", [False, True])
+def test_whether_parts_may_be_turned_comes_back_from_the_file(tmp_path, may_turn):
+    settings = sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=0)
+    model = sclvi.train([good_part(number) for number in range(3)], settings)
+    template = Template(None, np.ones((128, 128), np.float32), may_turn)
+    save(replace(model, alignment=replace(model.alignment, template=template)), tmp_path / "m.sclvi")
+    again = load(tmp_path / "m.sclvi").alignment.template
+    assert again is not None and again.may_turn is may_turn and again.polar is None
+    assert np.array_equal(again.picture, template.picture)

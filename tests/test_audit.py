@@ -1,6 +1,7 @@
 """The audit of good pictures: its statistics, what it finds, its files, and training with it."""
 
 import csv
+import io
 import itertools
 import json
 import re
@@ -16,9 +17,9 @@ from scipy import stats
 
 import sclvi as package
 from benchmarks.contamination import contaminate, measure, measure_audit
-from sclvi.audit.audit import Audit, audit
+from sclvi.audit.audit import CHECKS, Audit, AuditedPicture, audit
 from sclvi.audit.duplicates import first_copies
-from sclvi.audit.folder import audit_folder
+from sclvi.audit.folder import audit_csv, audit_folder
 from sclvi.audit.robust import FALSE_SHARE, deviation_of, deviations, outlier_limit
 from sclvi.audit.second_look import standing_out
 from sclvi.audit.vouchers import nth_picture_distance
@@ -360,3 +361,22 @@ def test_the_command_looks_where_it_is_told_and_turns_nothing_where_it_may_not(s
     for options in ([], ["--no-align"]):
         assert sclvi("audit", folder, "--out", tmp_path / "a", "--size", SIDE, "--quiet", *options)[0] == 0
     assert seen == [(True, SIDE), (False, SIDE)]
+
+
+def test_a_picture_clipped_at_both_ends_is_told_though_its_brightness_is_usual(good):
+    part = good[0]
+    harsh = part.copy().reshape(-1, part.shape[2])
+    ends = harsh[::8]  # one pixel in eight becomes black or white
+    white = round(len(ends) * float(ends.mean()) / 255)
+    ends[:] = 0
+    ends[[int(place * len(ends) / white) for place in range(white)]] = 255
+    harsh = harsh.reshape(part.shape)
+    assert abs(float(harsh.mean()) - float(part.mean())) < 0.5
+    assert "exposure" in audit_of([*good[1:], harsh]).pictures[-1].failed
+
+
+def test_the_table_says_height_and_width():
+    picture = AuditedPicture("a.png", (30, 40), dict.fromkeys(CHECKS, 0.0), (), None, 0.0)
+    audited = Audit((picture,), dict.fromkeys(CHECKS, 1.0), torch.zeros(1, 8, 8))
+    (row,) = csv.DictReader(io.StringIO(audit_csv(audited).decode("utf-8-sig")))
+    assert (row["height"], row["width"]) == ("30", "40")

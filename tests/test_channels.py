@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import torch
 from parts import SIDE, defective_part, good_part
 from PIL import Image
 
 import sclvi
 from sclvi.data.good import read_good
+from sclvi.data.preparing import prepare
 from sclvi.errors import SclviError
 from sclvi.progress import silent
 
@@ -139,3 +141,22 @@ def test_alpha_that_a_file_declares_is_no_channel(tmp_path):
     Image.fromarray(part).save(tmp_path / "a.png")
     Image.fromarray(good_part(2)).save(tmp_path / "b.png")
     assert read_good(tmp_path, (64, 64), 64, False, silent, None).channels == 3
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_what_is_learned_from_are_the_pictures_that_were_not_skipped(tile):
+    parts = [good_part(number) for number in range(3)]
+    tiny, four = np.zeros((4, 4, 3), np.uint8), np.zeros((*parts[0].shape[:2], 4), np.uint8)
+    skipped = []
+    mixed = [tiny, parts[0], four, parts[1], parts[2]]
+    some, alone = (
+        read_good(pictures, (128, 128), 128, False, silent, lambda name, _: skipped.append(name), tile=tile)
+        for pictures in (mixed, parts)
+    )
+    assert skipped == ["array 0", "array 2"]
+    assert [picture.name for picture in some.pictures] == ["array 1", "array 3", "array 4"]
+    assert len(some.images) == len(alone.images)
+    for images, others in ((some.images, alone.images), (some.whole, alone.whole)):
+        numbers = torch.arange(len(images))
+        assert torch.equal(images[numbers], others[numbers])
+    assert torch.equal(some.whole[torch.tensor([1])][0], prepare(parts[1], (128, 128), 3))

@@ -198,3 +198,35 @@ def test_one_picture_a_step_gives_several_answers_under_the_same_content(name, g
 def test_views_too_small_for_the_larger_patch_stay_whole(generator):
     views = torch.randn(2, 1, 126, 140, generator=generator)
     assert repeat_quarter(views, generator) is views
+
+
+def test_each_channel_of_each_view_has_a_colour_shift_of_its_own(generator):
+    for view in two_views(torch.zeros(200, 3, 8, 8), 3, 0.5, 0.0, generator, generator):
+        shifts = view[:, :, 0, 0]
+        assert torch.equal(view, shifts[:, :, None, None].expand_as(view))
+        assert shifts.std(0).allclose(torch.tensor(0.5), atol=0.1)
+        assert torch.corrcoef(shifts.T).triu(1).abs().max() < 0.3
+
+
+def test_a_step_moves_encoder_and_classifiers_by_their_own_rates(arranged, monkeypatch):
+    made, kind = [], torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *args, **options: made.append(kind(*args, **options)) or made[0])
+    encoder = DenseEncoder(1)
+    settings = Settings(steps=1, batch=2, pairs=16, encoder_rate=3e-3, classifier_rate=2e-4, weight_decay=7e-3)
+    train_encoder(encoder, lambda indices: arranged[indices], len(arranged), settings, lambda *_: None)
+    own, classifiers = made[0].param_groups
+    assert [id(one) for one in own["params"]] == [id(one) for one in encoder.parameters()]
+    assert own["initial_lr"] == 3e-3 and classifiers["initial_lr"] == 2e-4
+    assert own["weight_decay"] == classifiers["weight_decay"] == 7e-3
+
+
+def test_alpha_weighs_the_distance_of_moved_patches(arranged):
+    def loss(alpha):
+        torch.manual_seed(0)
+        settings = Settings(steps=1, batch=2, pairs=16, alpha=alpha)
+        (step,) = train_encoder(DenseEncoder(1), arranged.__getitem__, len(arranged), settings, lambda *_: None)
+        return step.loss
+
+    without, once, twice = (loss(alpha) for alpha in (0.0, 0.1, 0.2))
+    assert once > without + 0.1
+    assert twice - once == pytest.approx(once - without, rel=1e-3)

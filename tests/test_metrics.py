@@ -170,3 +170,10 @@ def test_shapes_and_limits_are_checked():
 def test_zero_and_minus_zero_tie():
     masks = np.array([[[True, False]]])
     assert pixel_auroc(masks, np.array([[[-0.0, 0.0]]], np.float32)) == 0.5
+
+
+def test_rounding_carries_no_perfect_map_above_one():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        masks = rng.random((3, 24, 24)) < 0.2
+        assert aupro(masks, masks.astype(np.float32)) <= 1

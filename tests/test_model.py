@@ -1,6 +1,7 @@
 import json
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 import sclvi
 from sclvi.data.regions import RegionOfInterest, Regions
+from sclvi.data.sources import listed
 from sclvi.errors import SclviError
 from sclvi.learn import build_model, learn_good
 from sclvi.model_file import fingerprint_of
@@ -388,3 +390,9 @@ def test_what_changes_a_verdict_changes_the_fingerprint_though_all_that_was_lear
     prints = [fingerprint_of(one) for one in (model, *others)]
     assert prints[0] == model.fingerprint
     assert len(set(prints)) == len(prints)
+
+
+def test_arrays_of_names_and_of_path_objects_are_lists_of_pictures():
+    paths = [Path("a.png"), Path("b.png")]
+    assert listed(np.array(paths, object)) == paths
+    assert listed(np.array(["a.png", "b.png"])) == ["a.png", "b.png"]

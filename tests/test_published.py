@@ -1,3 +1,4 @@
+import csv
 import sys
 from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sclvi.errors import SclviError
+from sclvi.evaluation.reproduce.comparison import write_comparison
+from sclvi.evaluation.reproduce.figures import by_way
 from sclvi.evaluation.reproduce.markdown import NO_ROWS, eta_table, overall_table, own_table, pretext_table
 from sclvi.evaluation.reproduce.plot import plot_eta, spread_apart
 from sclvi.evaluation.reproduce.published import PAPER_NAME, published
@@ -316,3 +319,36 @@ def test_labels_are_spread_apart_within_the_panel(heights, gap):
 
 def test_labels_far_apart_stay_and_near_ones_make_room_on_both_sides():
     assert spread_apart([0.0, 3.0, 3.5, 9.0], 1.0, 0.0, 9.0) == pytest.approx([0.0, 2.75, 3.75, 9.0])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("encoder", ("dense", "paper"), "encoder {}"),
+        ("light", ("picture", "mean"), "light {}"),
+        ("batch", ("1", "16"), "batches of {}"),
+        ("memory_strides", ("4 16", "16 16"), "memory strides {} px"),
+        ("budget_minutes", ("10.0", "20.0"), "a budget of {} minutes for each training"),
+        ("steps", ("200", "400"), "{} steps"),
+    ],
+)
+def test_each_way_in_which_rows_may_differ_parts_them_and_is_told(column, values, words):
+    rows = [{column: value} for value in values]
+    assert list(by_way(rows)) == [words.format(value) for value in values]
+
+
+def test_of_rows_made_in_several_ways_the_latest_are_plotted(tmp_path, monkeypatch):
+    rows = [
+        row("0.9", "0.9", category="bottle", seed="0", fusion=fusion, eta="1", steps=steps)
+        for steps in ("200", "400")
+        for fusion in ("affinity", "mean")
+    ]
+    with (tmp_path / "eta.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    plotted = []
+    monkeypatch.setattr("sclvi.evaluation.reproduce.comparison.plot_eta", lambda some, path: plotted.extend(some))
+    table, plot = write_comparison("figure3", tmp_path)
+    assert "200 steps" in table.read_text() and "400 steps" in table.read_text()
+    assert [one["steps"] for one in plotted] == ["400", "400"] and plot == tmp_path / "figure3.png"

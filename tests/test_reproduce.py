@@ -3,7 +3,9 @@
 import csv
 import shutil
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -795,3 +797,23 @@ def test_on_a_coarser_map_the_second_patch_is_at_the_same_place_of_the_second_vi
     assert (first.views < frame.view_count // 2).all()
     for place, length in ((first.tops, frame.height), (first.lefts, frame.width)):
         assert (place % 4 == 0).all() and ((place >= 0) & (place <= length - frame.patch)).all()
+
+
+def test_a_step_costs_the_mean_of_the_steps_after_the_first(tmp_path, monkeypatch):
+    for number in range(2):
+        Image.fromarray(good_part(number)).save(tmp_path / f"{number}.png")
+    clock = count()
+
+    def learn(encoder, load, pictures, settings, progress):
+        for step in range(settings.steps):
+            for _ in range(100 if step == 0 else step):  # the first is slow, the second takes a second, the third two
+                next(clock)
+            progress("learning context", step + 1, settings.steps)
+
+    module = "sclvi.evaluation.reproduce.cost"
+    monkeypatch.setattr(f"{module}.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr(f"{module}.train_encoder", learn)
+    monkeypatch.setattr(f"{module}.encode", lambda *_: [next(clock) for _ in range(6)])
+    cost = measure_cost(tmp_path, settings_for("dense", "twelve", 0, {"size": (128, 128), "short_side": 128}))
+    assert cost.step == (2 + 3) / 2  # looking at the clock takes a second, too
+    assert cost.picture == 7

@@ -68,3 +68,11 @@ def test_images_that_fit_are_made_once_and_are_the_callers_own():
     assert torch.equal(images[torch.tensor([3, 0])], tensor[[3, 0]]) and asked == [3, 1, 0]
     assert len(images) == 5 and tuple(images.shape) == (5, 2, 8, 8)
     assert kept(made, (5 * 2 * 8 * 8 * 4 - 1) / 2**20) is made
+
+
+def test_arrays_of_the_caller_take_nothing_of_the_budget(files):
+    array = np.zeros((30, 20, 3), np.uint8)
+    store = PictureStore([array, files[1], array], 1.5 * 1800 / 2**20)
+    list(store.read_all())
+    files[1].unlink()
+    assert int(store[0].max()) == 0 and int(store[1][0, 0, 0]) == 1

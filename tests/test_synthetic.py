@@ -26,7 +26,7 @@ from sclvi.progress import silent
 from sclvi.synthetic import learning
 from sclvi.synthetic.defects import with_defects
 from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
-from sclvi.synthetic.learning import caution_after, focal_loss, learn_defects, steps_for
+from sclvi.synthetic.learning import _Crops, _Learner, caution_after, focal_loss, learn_defects, steps_for
 from sclvi.synthetic.network import (
     SegmentationNetwork,
     convolved_doubled,
@@ -445,3 +445,17 @@ def test_what_is_marked_can_be_seen(monkeypatch):
         assert (np.abs(changed - picture).mean(-1)[mask] > 0.0599).all()
         marked += mask.sum()
     assert marked
+
+
+def test_a_step_moves_the_weights_by_the_rate_that_it_is_given(generator):
+    learner = _Learner(1, 0)
+    crops = _Crops(
+        torch.randn(4, 1, 32, 32, generator=generator), (torch.rand(4, 1, 16, 16, generator=generator) > 0.9).float()
+    )
+    moved = []
+    for rate in (0.0, 1e-4, 1e-3):
+        before = [one.detach().clone() for one in learner.network.parameters()]
+        learner.step(crops, rate)
+        after = learner.network.parameters()
+        moved.append(max(float((one - other).detach().abs().max()) for one, other in zip(after, before, strict=True)))
+    assert moved[0] == 0 < moved[1] < moved[2]
