@@ -248,10 +248,16 @@ def test_surface_arrays_that_do_not_fit_are_refused(saved, monkeypatch):
 
 
 def test_scores_of_equal_pictures_without_contrast_are_finite():
-    flat = [np.full((SIDE, SIDE), 128, np.uint8)] * 5
-    model = sclvi.train(flat, SETTINGS)
-    (inspection,) = model.inspect(flat[:1])
+    model = sclvi.train([np.full((SIDE, SIDE), 128 + number, np.uint8) for number in range(5)], SETTINGS)
+    (inspection,) = model.inspect(np.full((SIDE, SIDE), 128, np.uint8))
     assert np.isfinite(inspection.score)
+
+
+def test_copies_of_one_picture_are_one_picture():
+    left_out = []
+    with pytest.raises(SclviError, match="one good picture is too few"):
+        sclvi.train([good_part(0)] * 3, SETTINGS, on_skip=lambda name, error: left_out.append(name))
+    assert left_out == ["array 1", "array 2"]
 
 
 def with_content(data, change):
