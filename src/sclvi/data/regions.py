@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sclvi.data.arrays import Picture
+from sclvi.data.shape import have_one_shape
 from sclvi.errors import SclviError
 
 Kind = Literal["include", "ignore"]
@@ -26,7 +27,6 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
 
 MOST_REGIONS = 255  # that can be told apart by their label
-_SAME_SHAPE = 0.05  # most that the logarithms of width / height of a picture and of a region's picture may differ by
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -143,8 +143,7 @@ def _labels(regions: Regions, size: tuple[int, int]) -> Labels:
 
 
 def _check_shape(item: RegionOfInterest, size: tuple[int, int]) -> None:
-    aspects = [width / height for height, width in (size, item.size)]
-    if abs(math.log(aspects[0] / aspects[1])) > _SAME_SHAPE:
+    if not have_one_shape(size, item.size):
         raise SclviError(
             f"is {size[1]}x{size[0]} px, but region {item.name!r} was drawn on {item.size[1]}x{item.size[0]} px, "
             f"which is another shape"

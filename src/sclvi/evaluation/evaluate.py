@@ -1,6 +1,5 @@
 """How good a model is on labelled pictures; the model never sees the labels."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sclvi.data.arrays import full_scale
 from sclvi.data.layouts import Item, find_layout, missing_masks
 from sclvi.data.reading import read_picture
+from sclvi.data.shape import have_one_shape
 from sclvi.errors import OnSkip, SclviError, leave_out
 from sclvi.evaluation.metrics import evaluate_scores
 from sclvi.memory_use import peak_memory_mib
@@ -21,7 +21,6 @@ from sclvi.model import Model
 from sclvi.progress import Progress, silent, track
 
 _LOSSY = (".jpg", ".jpeg")
-_SAME_SHAPE = 0.05  # most that the logarithms of width / height may differ by: a small mask's are rounded
 Figures = dict[str, float | None]
 
 
@@ -119,8 +118,7 @@ def _read_mask(item: Item, of_picture: tuple[int, int], size: tuple[int, int]) -
     if item.mask is None:
         return np.zeros(size, bool)
     picture = read_picture(item.mask).max(axis=2)  # some are coloured
-    aspect, own = (width / height for height, width in (of_picture, picture.shape))
-    if abs(math.log(aspect / own)) > _SAME_SHAPE:
+    if not have_one_shape((picture.shape[0], picture.shape[1]), of_picture):
         raise SclviError(
             f"{item.mask}: is {picture.shape[1]} x {picture.shape[0]} px, but its picture {of_picture[1]} x "
             f"{of_picture[0]} px, which is another shape"
