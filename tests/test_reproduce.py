@@ -239,7 +239,7 @@ def test_figures_are_those_of_maps_made_by_loops(data, table1, tmp_path, codes, 
         assert float(row["pixel_auroc"]) == pytest.approx(pixel_auroc, abs=2e-5)
 
 
-def test_a_damaged_encoder_is_named(data, tmp_path, monkeypatch):
+def test_a_damaged_encoder_is_named(data, tmp_path):
     chosen = settings_for("dense", "twelve", 0, CHANGES)
     scoring = Scoring("affinity", 2)
     cell.measure_cell(data / "pins", chosen, (scoring,), tmp_path, silent)

@@ -232,9 +232,8 @@ def csv_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> by
 
 def _csv_line(row: tuple[object, ...]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerow(
-        row
-    )  # names may hold either character; it quotes those that end lines
+    # a name may hold either character, and what ends lines is quoted
+    csv.writer(text, lineterminator="\r\n").writerow(row)
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 

@@ -45,19 +45,19 @@ _CONVOLUTION, _PRODUCT = (8, 128, 64, 64), 2048  # batch, channels, height, widt
 
 def dense(model: str, pictures: str, batch: int) -> Measured:
     """From file to verdict and map: latency of each batch and pictures a second over all."""
-    loaded = load(model)
-    paths = [path for path, _ in _usable(loaded, pictures)]
-    list(loaded.inspect(paths[:batch], batch=batch))
+    loaded, paths = load(model), expand_pictures([Path(pictures)])
+    list(loaded.inspect(paths[:batch], _pass_over, batch))
     latencies = []
     started = time.perf_counter()
     if batch == 1:
         for path in paths:  # one at a time, as a line brings them: nothing is read ahead
             before = time.perf_counter()
-            list(loaded.inspect([path], batch=1))
-            latencies.append(time.perf_counter() - before)
+            if list(loaded.inspect([path], _pass_over, batch)):
+                latencies.append(time.perf_counter() - before)
+        done = len(latencies)
     else:
-        list(loaded.inspect(paths, batch=batch))
-    measured = {"images_per_second": len(paths) / (time.perf_counter() - started), **_peaks()}
+        done = len(list(loaded.inspect(paths, _pass_over, batch)))
+    measured = {"images_per_second": done / (time.perf_counter() - started), **_peaks()}
     return measured | _percentiles(latencies)
 
 
@@ -150,14 +150,18 @@ def _product_rate(precision: torch.dtype) -> float:
 
 def _prepared(model: Model, pictures: str, count: int) -> Tensor:
     """B x C x h x w, by `Light`."""
-    return model.light(torch.stack([image for _, image in islice(_usable(model, pictures), count)]))
+    return model.light(torch.stack(list(islice(_brought(model, pictures), count))))
 
 
-def _usable(model: Model, pictures: str) -> Iterator[tuple[Path, Tensor]]:
-    """The pictures of a folder that the model can look at, and what it is shown of each, C x h x w."""
+def _brought(model: Model, pictures: str) -> Iterator[Tensor]:
+    """C x h x w, of each picture of a folder that the model can look at."""
     for path in expand_pictures([Path(pictures)]):
-        with suppress(SclviError):  # training named them
-            yield path, model.alignment.bring(read_source(path), model.channels, model.levels)[0]
+        with suppress(SclviError):
+            yield model.alignment.bring(read_source(path), model.channels, model.levels)[0]
+
+
+def _pass_over(_name: str, _error: SclviError) -> None:
+    """A picture that cannot be used does not count."""
 
 
 def _least(run: Callable[[], object]) -> float:
