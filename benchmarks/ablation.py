@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
 from benchmarks.accuracy import FIGURES
@@ -69,8 +70,8 @@ def _one_view(seen_by: detector.Detector, images: Tensor, _views: tuple[detector
     return seen_by._seen_so(images)
 
 
-def _largest(surprises: Tensor) -> Tensor:
-    return surprises.amax(0)
+def _largest(surprises: list[Tensor]) -> Tensor:
+    return torch.stack(surprises).amax(0)
 
 
 @contextmanager

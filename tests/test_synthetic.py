@@ -17,6 +17,7 @@ from torch import nn
 
 import sclvi
 from sclvi.data.box import Box
+from sclvi.data.halving import halved, halved_side
 from sclvi.data.light import normalise_light
 from sclvi.decision.familiar import familiarity
 from sclvi.encoders.compute import repeatable
@@ -30,8 +31,6 @@ from sclvi.synthetic.learning import _Crops, _Learner, caution_after, focal_loss
 from sclvi.synthetic.network import (
     SegmentationNetwork,
     convolved_doubled,
-    halved,
-    halved_side,
     kernels_for_doubled,
 )
 from sclvi.synthetic.symmetry import with_views

@@ -141,9 +141,7 @@ class MemoryBank:
             squared, items = self._index.search(queries, eta, params=faiss.SearchParameters(sel=selector))
             return squared, items
         apart, lists = self._index.quantizer.search(queries, self._index.nprobe)
-        order = np.arange(len(lists))  # neighbouring patches often look into the same lists
-        if len(lists) > self.lists:  # several queries a list follow each other: it is read once
-            order = np.argsort(lists[:, 0], kind="stable")
+        order = np.argsort(lists[:, 0], kind="stable")  # queries of a list follow each other: it is read once
         squared, items = self._look_into(lists[order], queries[order], apart[order], eta, selector)
         back = np.empty_like(order)
         back[order] = np.arange(len(order))

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sclvi.data.halving import halved
 from sclvi.data.images import Images, batch_length, in_batches
 from sclvi.encoders.dense import DenseEncoder
 from sclvi.memory.exemplars import Taught
@@ -23,7 +24,7 @@ from sclvi.memory.lines import line_strengths
 from sclvi.memory.mahalanobis import mahalanobis
 from sclvi.progress import Progress, track
 from sclvi.scoring.maps import Usual
-from sclvi.scoring.pixels import patches_over, pixel_map
+from sclvi.scoring.pixels import mean_of, patches_over, pixel_map
 
 _REDUCTIONS = (1, 2, 4)  # of the first layer
 _LINES_REDUCTIONS = (2, 4)  # full resolution adds little on the pictures at hand, and costs four times as much
@@ -80,8 +81,8 @@ class Surface:
 
 def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """See `Surface.maps`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
-    squares = torch.stack([pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged])
-    return squares.mean(0).sqrt().cpu(), squares[len(_REDUCTIONS) :].mean(0).sqrt().cpu()
+    squares = [pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged]
+    return mean_of(squares).sqrt_().cpu(), mean_of(squares[len(_REDUCTIONS) :]).sqrt_().cpu()
 
 
 def limits_of(usual: Sequence[Usual]) -> tuple[float, ...]:
@@ -130,8 +131,9 @@ def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for reduction in _REDUCTIONS:
             yield _first_layer(filters, images, reduction)
+        grey = images.mean(1, keepdim=True)
         for reduction in _LINES_REDUCTIONS:
-            yield _lines(images, reduction)
+            yield _lines(grey, reduction)
 
 
 def _first_layer(filters: nn.Module, images: Tensor, reduction: int) -> Answers:
@@ -164,8 +166,8 @@ def _padded(images: Tensor, extent: int, stride: int) -> Tensor:
 
 
 def _reduced(images: Tensor, reduction: int) -> Tensor:
-    """The mean of each square of so many px."""
-    return images if reduction == 1 else F.avg_pool2d(images, reduction)
+    """The mean of each square of so many px, a power of two."""
+    return images if reduction == 1 else _reduced(halved(images), reduction // 2)
 
 
 def _excuse(distances: Tensor, seen: Answers, maps: Tensor, level: Gaussian, taught: Taught) -> Tensor:

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
-import torch
 from torch import Tensor
 
-from sclvi.scoring.pixels import sharpened
+from sclvi.scoring.pixels import mean_of, sharpened
 
 _BESIDE = 8  # px from a line at which filters for lines still answer
 _FAINTEST = 1e-6  # stands in for a map value of 0, whose logarithm is wanted
@@ -58,7 +59,7 @@ def fuse_scales(maps: list[Tensor]) -> Tensor:
 
     B x H x W float >= 0 each -> B x H x W.
     """
-    return torch.stack([_logarithm(one, 1.0) for one in maps]).mean(0).exp()
+    return mean_of([_logarithm(one, 1.0) for one in maps]).exp_()
 
 
 def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Tensor:
@@ -80,21 +81,21 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
         for one, known in zip(maps, usual, strict=True)
         if known.ranks or (raised and known.surprises)
     ]
-    mean = torch.stack([one for one, known in pairs if known.ranks]).mean(0).exp()
+    mean = mean_of([one for one, known in pairs if known.ranks]).exp_()
     if not raised:
         return mean
     surprises = [_surprise(one, known) for one, known in pairs if known.surprises]
-    return mean * (1 + _together(torch.stack(surprises)))
+    return mean * (1 + _together(surprises))
 
 
 def _surprise(logarithms: Tensor, usual: Usual) -> Tensor:
     """How far one map lies above the maxima of good pictures, in deviations of these; 0 where it does not."""
-    return ((logarithms - usual.peak) / usual.spread).clamp_min(0)
+    return (logarithms - usual.peak).div_(usual.spread).clamp_min_(0)
 
 
-def _together(surprises: Tensor) -> Tensor:
-    """K x B x H x W, of each map -> B x H x W."""
-    return surprises.sum(0)
+def _together(surprises: list[Tensor]) -> Tensor:
+    """Of each map, B x H x W -> B x H x W."""
+    return reduce(add, surprises)
 
 
 def image_scores(maps: Tensor) -> Tensor:
@@ -103,4 +104,4 @@ def image_scores(maps: Tensor) -> Tensor:
 
 
 def _logarithm(maps: Tensor, level: float) -> Tensor:
-    return (maps / level).clamp_min(_FAINTEST).log()
+    return (maps / level).clamp_min_(_FAINTEST).log_()

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sclvi.data.halving import halved
 from sclvi.encoders.compute import reduced_precision
 from sclvi.memory.exemplars import Exemplars, Taught
 from sclvi.scoring.maps import Usual
-from sclvi.scoring.pixels import patches_over, smooth
-from sclvi.synthetic.network import SegmentationNetwork, halved
+from sclvi.scoring.pixels import mean_of, patches_over, smooth
+from sclvi.synthetic.network import SegmentationNetwork
 
 View = tuple[int, ...]  # axes of B x C x H x W along which a picture is mirrored
 FRESH = 40  # showings of a picture, up to which each teaches something new; more is known by heart
@@ -60,11 +61,11 @@ class Detector:
         with torch.inference_mode(), reduced_precision(device):
             seen = [self._seen(moved, tuple(few)), self._seen(halved(moved), self.views)]
         wide = [F.interpolate(one, size=images.shape[2:], mode="bilinear")[:, 0] for one in seen]
-        return smooth(torch.stack(wide).mean(0).cpu(), _BLUR)
+        return smooth(mean_of(wide).cpu(), _BLUR)
 
     def _seen(self, images: Tensor, views: tuple[View, ...]) -> Tensor:
         """Mean probability over views, B x 1 x h x w."""
-        return torch.stack([self._seen_so(images.flip(view)).flip(view) for view in views]).mean(0)
+        return mean_of([self._seen_so(images.flip(view)).flip(view) for view in views])
 
     def _seen_so(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).float().sigmoid())

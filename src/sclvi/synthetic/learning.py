@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sclvi.data.halving import halved_side
 from sclvi.data.images import Images
 from sclvi.data.preparing import resize
 from sclvi.encoders.compute import pick_device, reduced_precision, repeatable, to_device
@@ -22,7 +23,7 @@ from sclvi.progress import Progress
 from sclvi.settings import Settings
 from sclvi.synthetic.defects import Image, Mask, with_defects
 from sclvi.synthetic.detector import FRESH, Detector
-from sclvi.synthetic.network import SegmentationNetwork, halved_side
+from sclvi.synthetic.network import SegmentationNetwork
 from sclvi.synthetic.symmetry import with_views
 
 _SCALES = (1, 2, 2, 2)  # px to a px of each crop: context teaches most, fine defects want the rest

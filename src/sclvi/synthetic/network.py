@@ -1,6 +1,5 @@
 """The network that says of each pixel whether it looks like a defect: a small U-Net (Ronneberger et al. 2015)."""
 
-import math
 from typing import cast
 
 import torch
@@ -128,14 +127,3 @@ class SegmentationNetwork(nn.Module):
                 module.fold()
         self.up = nn.ModuleList(up.folded() if isinstance(up, _Up) else up for up in self.up)
         return self.eval()
-
-
-def halved(images: Tensor) -> Tensor:
-    """Half as high and wide, rounded up, each pixel the mean of its area; B x C x H x W -> B x C x h x w."""
-    size = (halved_side(images.shape[2]), halved_side(images.shape[3]))
-    return F.interpolate(images, size=size, mode="area")
-
-
-def halved_side(side: int) -> int:
-    """Of an image whose side is this many px."""
-    return math.ceil(side / 2)
