@@ -10,13 +10,20 @@ _WIDTH = 16  # channels at half resolution
 _GROWTH = (1, 2, 4, 6, 6)  # channels of each level, in widths; each level has half the resolution of that before
 
 
+class _ExactNorm(nn.BatchNorm2d):
+    """In single precision: with means and gradients rounded to bf16 the network learns less (docs/experiments.md)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.float())
+
+
 class _Block(nn.Module):
     """Convolution, normalisation, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.norm: nn.Module = _ExactNorm(outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return F.relu(self.norm(self.convolution(inputs)), inplace=True)
@@ -37,8 +44,8 @@ class _Up(_Block):
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:  # type: ignore[override]  # it joins two levels
         kernels = self.convolution.weight
         below = convolved_doubled(coarse, kernels_for_doubled(kernels[:, : self._below]), _size(fine))
-        drawn = F.conv2d(fine, kernels[:, self._below :], self.convolution.bias, padding=1) + below
-        return F.relu(self.norm(drawn), inplace=True)
+        here = F.conv2d(fine, kernels[:, self._below :], self.convolution.bias, padding=1)
+        return F.relu(self.norm(here.float() + below), inplace=True)
 
     def folded(self) -> "_FoldedUp":
         self.fold()
@@ -118,7 +125,8 @@ class SegmentationNetwork(nn.Module):
         wide = levels.pop()
         for up in self.up:
             wide = up(wide, levels.pop())
-        return cast(Tensor, self.head(wide))
+        with torch.autocast(wide.device.type, enabled=False):
+            return cast(Tensor, self.head(wide.float()))
 
     def folded(self) -> "SegmentationNetwork":
         """Itself, as it inspects: normalisation becomes part of the convolutions."""

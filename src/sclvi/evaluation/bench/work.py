@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from sclvi.allocation import keep_freed_memory
 from sclvi.data.layouts import expand_pictures
 from sclvi.data.sources import read_source
 from sclvi.encoders.compute import encode, pick_device, to_device
@@ -193,6 +194,7 @@ def _peaks() -> Measured:
 
 
 def main() -> None:
+    keep_freed_memory()
     asked = json.loads(sys.argv[1])
     kinds: dict[str, Callable[..., Measured]] = {
         "dense": dense,
