@@ -30,6 +30,7 @@ from sclvi.synthetic.detector import Detector, TaughtLooks, excuse
 from sclvi.synthetic.learning import _Crops, _Learner, caution_after, focal_loss, learn_defects, steps_for
 from sclvi.synthetic.network import (
     SegmentationNetwork,
+    _Block,
     convolved_doubled,
     kernels_for_doubled,
 )
@@ -196,6 +197,18 @@ def test_one_crop_in_four_is_of_full_size_and_the_others_of_half(monkeypatch, si
     assert 0.7 < px_each[full].min() < 0.85 and 0.97 < px_each[full].max() < 1.2  # in any light
     assert 1.4 < px_each[~full].min() < 1.7 and 1.95 < px_each[~full].max() < 2.4
     assert not any(crops.defective.any() for crops in drawn)
+
+
+def test_network_is_normalised_and_answers_in_single_precision_where_convolutions_do_not():
+    block, network = _Block(3, 4).train(), SegmentationNetwork(3).train()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        convolved, found, logits = block.convolution(images), block(images), network(images)
+    assert convolved.dtype == torch.bfloat16 and found.dtype == logits.dtype == torch.float32
+    exact = convolved.double()
+    mean, variance = exact.mean((0, 2, 3), keepdim=True), exact.var((0, 2, 3), keepdim=True, correction=0)
+    expected = ((exact - mean) / (variance + block.norm.eps).sqrt()).clamp_min(0)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
