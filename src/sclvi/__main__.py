@@ -2,12 +2,9 @@
 
 import sys
 
-from sclvi.allocation import keep_freed_memory
-
 
 def main() -> None:
     """Entry point: importing takes some tenths of a second, in which Ctrl-C is heard, too."""
-    keep_freed_memory()
     try:
         from sclvi.cli import run
 

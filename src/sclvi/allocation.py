@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
     """Freed memory stays with this process, in one heap for all threads; where the C library is not glibc, as before.
 
     Maps and what layers answer are megabytes that are freed and asked for again at every step. Otherwise they go back
-    to the system, which clears each page anew: a tenth of an inspection. To be called before threads start.
+    to the system, which clears each page anew: up to a tenth of an inspection. To be called before there are threads
+    that work. Training would take some percent more memory at most.
     """
     try:
         choose = ctypes.CDLL(None).mallopt

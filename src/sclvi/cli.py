@@ -334,6 +334,7 @@ def inspect(
 
     Writes overlays/, comparisons/, results.jsonl, results.csv, drift.json and report.html.
     """
+    from sclvi.allocation import keep_freed_memory
     from sclvi.data.layouts import expand_pictures
     from sclvi.decision.rules import read_rules
     from sclvi.inspect_folder import inspect_folder
@@ -341,6 +342,7 @@ def inspect(
     from sclvi.telling import inspected
 
     asked = read_rules(rules) if rules else None
+    keep_freed_memory()
     loaded = load(model)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
@@ -372,6 +374,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on labelled test pictures: AUROC, AUPRO, F1-max, average precision, speed, memory."""
+    from sclvi.allocation import keep_freed_memory
     from sclvi.evaluation.evaluate import evaluate as evaluate_model
     from sclvi.evaluation.table import figures_table
     from sclvi.files import write_atomically
@@ -379,6 +382,7 @@ def evaluate(
 
     if json_file:
         _check_writable(json_file)
+    keep_freed_memory()
     loaded = load(model)
     skipped = Skipped()
     with progress_bars(quiet) as progress:
