@@ -131,7 +131,7 @@ def _answers(filters: nn.Module, images: Tensor) -> Iterator[Answers]:
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for reduction in _REDUCTIONS:
             yield _first_layer(filters, images, reduction)
-        grey = images.mean(1, keepdim=True)
+        grey = images.mean(1, keepdim=True)  # lines are looked for in that: padded and reduced as one channel
         for reduction in _LINES_REDUCTIONS:
             yield _lines(grey, reduction)
 

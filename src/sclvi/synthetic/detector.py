@@ -68,7 +68,7 @@ class Detector:
         return mean_of([self._seen_so(images.flip(view)).flip(view) for view in views])
 
     def _seen_so(self, images: Tensor) -> Tensor:
-        return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).float().sigmoid())
+        return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).sigmoid())
 
 
 def excuse(maps: Tensor, codes: Tensor, learned: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:

@@ -190,7 +190,7 @@ class _Learner:
     def _learn(self, pixels: Tensor, wanted: Tensor) -> Tensor:
         with reduced_precision(self.device):
             logits = self.network(pixels.contiguous(memory_format=torch.channels_last))
-        loss = focal_loss(logits.float(), wanted)
+        loss = focal_loss(logits, wanted)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -104,7 +104,7 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 
 class SegmentationNetwork(nn.Module):
-    """Pictures B x C x H x W, prepared by `Light` -> logits B x 1 x H / 2 x W / 2 (rounded up)."""
+    """Pictures B x C x H x W, prepared by `Light` -> logits B x 1 x H / 2 x W / 2 (rounded up), float32."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
