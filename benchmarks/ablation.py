@@ -37,7 +37,7 @@ from sclvi.scoring.maps import Role
 from sclvi.settings import Settings
 from sclvi.synthetic import detector
 
-_SURFACE, _LINES = 2, 3  # places of their maps, after those of the two scales
+_CODES, _SURFACE, _LINES = (0, 1), (2,), (3,)  # places of their maps
 Learned = Literal["nothing", "surface", "encoder", "everything"]
 
 
@@ -50,13 +50,14 @@ class Without:
     learned: Learned = "nothing"  # again, with all that comes after it but the network for synthetic defects
 
 
-def _role(place: int, **changes: bool) -> AbstractContextManager[Any]:
-    """The map at this place plays another role; `Inspector.roles` has the maps in the order of `Inspector.score`."""
+def _role(places: tuple[int, ...], change: Callable[[Role], Role]) -> AbstractContextManager[Any]:
+    """The maps at these places play another role; `Inspector.roles` has them in the order of `Inspector.score`."""
     before = Inspector.roles
 
     def changed(inspector: Inspector, places_alike: bool) -> tuple[Role, ...]:
         roles = list(before(inspector, places_alike))
-        roles[place] = replace(roles[place], **changes)
+        for place in places:
+            roles[place] = change(roles[place])
         return tuple(roles)
 
     return patch.object(Inspector, "roles", changed)
@@ -90,10 +91,15 @@ PARTS: Mapping[str, Without] = {
     "affinity (nearest item instead)": Without({"fusion": "nearest"}),
     "affinity (mean of eta instead)": Without({"fusion": "mean"}),
     "surface": Without({"surface": False}),
-    "rank of the surface": Without(code=partial(_role, _SURFACE, ranks=False)),
-    "surface ranks nothing in pictures of many shapes": Without(code=partial(_role, _SURFACE, ranks=True)),
-    "lines' surprise": Without(code=partial(_role, _LINES, surprises=False)),
-    "surface ranks only (surprises, too, instead)": Without(code=partial(_role, _SURFACE, surprises=True)),
+    "rank of the surface": Without(code=partial(_role, _SURFACE, partial(replace, ranks=0.0))),
+    "surface ranks nothing in pictures of many shapes": Without(
+        code=partial(_role, _SURFACE, partial(replace, ranks=1.0))
+    ),
+    "one vote for all codes": Without(code=partial(_role, _CODES, partial(replace, ranks=1.0))),
+    "lines' surprise": Without(code=partial(_role, _LINES, partial(replace, surprises=False))),
+    "surface ranks only (surprises, too, instead)": Without(
+        code=partial(_role, _SURFACE, partial(replace, surprises=True))
+    ),
     "raised by surprise": Without({"raised": False}),
     "sum of surprises (largest instead)": Without(code=partial(patch.object, maps, "_together", _largest)),
     "synthetic defects": Without({"synthetic_steps": 0}),

@@ -57,10 +57,16 @@ def test_surprises_add_up_and_a_map_below_its_peaks_takes_nothing_away():
 
 def test_a_map_that_ranks_does_not_surprise_and_one_that_surprises_does_not_rank():
     maps = [torch.full((1, 1, 1), value) for value in (8.0, 4.0, 0.5)]
-    usual = (replace(AS_USUAL, surprises=False), replace(AS_USUAL, ranks=False), AS_USUAL)
+    usual = (replace(AS_USUAL, surprises=False), replace(AS_USUAL, ranks=0.0), AS_USUAL)
     mean = math.sqrt(8 * 0.5)
     assert fuse_maps(maps, usual, raised=True).item() == pytest.approx(mean * (1 + math.log(2) / 0.5), rel=1e-5)
     assert fuse_maps(maps, usual, raised=False).item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_a_map_that_ranks_less_counts_less_in_the_mean():
+    maps = [torch.full((1, 1, 1), value) for value in (0.5, 2.0, 1.5)]
+    usual = tuple(replace(AS_USUAL, ranks=weight) for weight in (0.5, 0.5, 1.0))
+    assert fuse_maps(maps, usual, raised=True).item() == pytest.approx(math.sqrt(1.5), rel=1e-5)  # (0.5 * 2)^(1/4) is 1
 
 
 @given(st.lists(st.floats(0.01, 2.0), min_size=2, max_size=4))
@@ -103,7 +109,7 @@ def test_a_map_that_ranks_nothing_surprises_at_its_ridges_alone():
     """Beside a line of 8 times the usual, 4 times says nothing more than its share of a half, squared, leaves."""
     quiet, lines = torch.ones(1, 1, 40), torch.ones(1, 1, 40)
     lines[0, 0, 10], lines[0, 0, 12], lines[0, 0, 30] = 8, 4, 4
-    usual = Usual(1, 0, 1), Usual(1, 0, 1, ranks=False)
+    usual = Usual(1, 0, 1), Usual(1, 0, 1, ranks=0.0)
     fused = fuse_maps([quiet, lines], usual, raised=True)[0, 0]
     assert [fused[place].item() for place in (10, 12, 30)] == pytest.approx(
         [1 + math.log(8), 1 + math.log(4 * 0.5**2), 1 + math.log(4)], rel=1e-5

@@ -349,7 +349,7 @@ def test_a_defect_that_was_never_drawn_is_seen(model):
 
 
 def test_the_map_is_one_more_of_the_model_and_survives_the_file(model, tmp_path):
-    assert [usual.ranks for usual in model.calibration.usual] == [True, True, True, False, True]
+    assert [usual.ranks for usual in model.calibration.usual] == [0.5, 0.5, 1, 0, 1]
     assert [usual.surprises for usual in model.calibration.usual] == [True, True, False, True, True]
     views = ((), (2,), (2, 3))
     model = replace(model, inspector=replace(model.inspector, detector=replace(model.inspector.detector, views=views)))

@@ -92,13 +92,13 @@ class Inspector:
         nothing else may see these; and there are few good pictures then, which tell little of what is usual at a place.
         A wrong shade in one channel of many it does not see either: it learns from defects that all of them show.
         """
-        roles = [Role()] * len(self.memories)
+        few = self.detector is None
+        roles = [Role(ranks=1.0 if few else 1 / len(self.memories))] * len(self.memories)
         if self.surface is not None:
-            few = self.detector is None
             caution = _FEW if few else 1.0
             unseen = few or self.encoder.channels > _COLOURS
-            surface = Role(ranks=places_alike or few, surprises=unseen, caution=caution)
-            roles += [surface, Role(ranks=False, caution=caution)]
+            surface = Role(ranks=float(places_alike or few), surprises=unseen, caution=caution)
+            roles += [surface, Role(ranks=0.0, caution=caution)]
         return (*roles, Role(caution=self.detector.caution)) if self.detector is not None else tuple(roles)
 
     def as_learned(self) -> "Inspector":

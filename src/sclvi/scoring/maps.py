@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+import torch
 from torch import Tensor
 
 from sclvi.scoring.pixels import mean_of, sharpened
@@ -19,7 +20,7 @@ _UNUSUAL = 0.75  # a region whose patches all score less could not be rejected; 
 class Role:
     """What a map has a say in."""
 
-    ranks: bool = True  # it counts in the mean of the maps
+    ranks: float = 1.0  # its weight in the mean of the maps, >= 0
     surprises: bool = True  # it raises the mean
     caution: float = 1.0  # so many times the deviation of good pictures counts as one: more makes it less surprised
 
@@ -31,7 +32,7 @@ class Usual:
     level: float  # mean over all pixels, > 0
     peak: float  # median over the pictures of log(maximum / level)
     spread: float  # deviation of the same, robust, and no less than what pictures of another day differ by
-    ranks: bool = True  # see `Role`
+    ranks: float = 1.0  # see `Role`
     surprises: bool = True
 
     @property
@@ -65,11 +66,12 @@ def fuse_scales(maps: list[Tensor]) -> Tensor:
 def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Tensor:
     """Geometric mean of the maps, raised where a map shows more than the worst places of good pictures do.
 
-    Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean ranks
-    places well, but a defect that one map sees and the others do not is averaged away. So it is multiplied by 1 + s,
-    s the sum of the surprises: how far a map lies above the maxima of good pictures, in deviations of these. What
-    several maps see adds up, and a map that is always a little surprised alone does not decide. A map that does not
-    rank places, as that of lines, surprises at its ridges alone, or it would tell of defects where there are none.
+    Each map counts in units of its usual level, so that 1 means "as usual" on every map and part. The mean, in which
+    some maps weigh more than others, ranks places well, but a defect that one map sees and the others do not is
+    averaged away. So it is multiplied by 1 + s, s the sum of the surprises: how far a map lies above the maxima of good
+    pictures, in deviations of these. What several maps see adds up, and a map that is always a little surprised alone
+    does not decide. A map that does not rank places, as that of lines, surprises at its ridges alone, or it would tell
+    of defects where there are none.
 
     Args:
         maps: B x H x W float >= 0 each.
@@ -81,11 +83,19 @@ def fuse_maps(maps: list[Tensor], usual: tuple[Usual, ...], raised: bool) -> Ten
         for one, known in zip(maps, usual, strict=True)
         if known.ranks or (raised and known.surprises)
     ]
-    mean = mean_of([one for one, known in pairs if known.ranks]).exp_()
+    mean = _weighted_mean([(one, known.ranks) for one, known in pairs if known.ranks]).exp_()
     if not raised:
         return mean
     surprises = [_surprise(one, known) for one, known in pairs if known.surprises]
     return mean * (1 + _together(surprises))
+
+
+def _weighted_mean(maps: list[tuple[Tensor, float]]) -> Tensor:
+    """Of maps of one shape, each with its weight, > 0; one map at least."""
+    total = torch.zeros_like(maps[0][0])
+    for one, weight in maps:
+        total.add_(one, alpha=weight)
+    return total.div_(sum(weight for _, weight in maps))
 
 
 def _surprise(logarithms: Tensor, usual: Usual) -> Tensor:
