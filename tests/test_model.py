@@ -296,6 +296,15 @@ def test_spoiled_model_files_are_refused_in_one_line(saved, spoil, says):
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_from_before_maps_had_weights_inspects_as_it_did(model, tmp_path):
+    usual = tuple(replace(one, ranks=bool(one.ranks)) for one in model.calibration.usual)
+    old = replace(model, calibration=replace(model.calibration, usual=usual))
+    sclvi.save(replace(old, fingerprint=fingerprint_of(old)), tmp_path / "old.sclvi")
+    assert b'\\"ranks\\": true' in (tmp_path / "old.sclvi").read_bytes()
+    (before,), (after,) = (one.inspect([defective_part(0)]) for one in (model, sclvi.load(tmp_path / "old.sclvi")))
+    assert np.array_equal(before.anomaly_map, after.anomaly_map)
+
+
 def test_missing_model_is_said(tmp_path):
     with pytest.raises(SclviError, match=r"none\.sclvi"):
         sclvi.load(tmp_path / "none.sclvi")

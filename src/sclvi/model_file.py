@@ -169,7 +169,8 @@ def _build(file: TensorFile, content: dict[str, Any]) -> Model:
 
 def _build_calibration(known: dict[str, Any]) -> Calibration:
     return Calibration(
-        usual=tuple(Usual(**usual) for usual in known["usual"]),
+        # a map's weight was true or false before it was a number
+        usual=tuple(Usual(**{**usual, "ranks": float(usual["ranks"])}) for usual in known["usual"]),
         threshold=Threshold(**known["threshold"]),
         outline=known["outline"],
         scores=tuple(known["scores"]),

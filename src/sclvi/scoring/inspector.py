@@ -91,6 +91,7 @@ class Inspector:
         chance: what surprises are its lines, and the detector sees wrong shades and small spots. Where there is none,
         nothing else may see these; and there are few good pictures then, which tell little of what is usual at a place.
         A wrong shade in one channel of many it does not see either: it learns from defects that all of them show.
+        Beside it codes of all sizes share one vote, as they say much the same; without it they know most.
         """
         few = self.detector is None
         roles = [Role(ranks=1.0 if few else 1 / len(self.memories))] * len(self.memories)
