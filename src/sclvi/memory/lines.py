@@ -45,7 +45,7 @@ def line_strengths(images: Tensor, step: int = 1, window: int = 1) -> Tensor:
     """
     height, width = images.shape[2:]
     grey = F.pad(images.mean(1, keepdim=True), (REACH,) * 4, mode="replicate")
-    size = (cv2.getOptimalDFTSize(height + 2 * REACH), cv2.getOptimalDFTSize(width + 2 * REACH))
+    size = (_quick_length(height + 2 * REACH), _quick_length(width + 2 * REACH))
     filters = _spectra(size, images.device)
 
     def strengths(one: Tensor) -> Tensor:
@@ -69,6 +69,11 @@ def _strongest(answers: Tensor, step: int, window: int) -> Tensor:
         windows = [most[:, start : start + count - window + 1] for start in range(window)]
         answers = reduce(torch.maximum, windows).transpose(1, 2)
     return answers
+
+
+def _quick_length(least: int) -> int:
+    """Of a transform; even, as it is that of half the length for real numbers then: twice as fast."""
+    return 2 * cv2.getOptimalDFTSize(math.ceil(least / 2))
 
 
 @lru_cache(maxsize=4)
