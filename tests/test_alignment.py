@@ -54,7 +54,7 @@ def alignment():
 
 
 def test_turned_parts_come_to_lie_alike(alignment):
-    brought = torch.stack([alignment.bring(key, 3)[0] for key in keys(12, seed=5)])
+    brought = torch.stack([alignment.bring(key, 3).aligned for key in keys(12, seed=5)])
     apart = torch.stack([as_tensor(key) for key in keys(12, seed=5)])
     assert alignment.template is not None
     assert brought.shape[2:] == alignment.aligned
@@ -71,7 +71,7 @@ def test_a_part_with_a_piece_broken_off_lies_as_a_whole_one(alignment, angle):
     middles = [centre_of(foreground(contrast_picture(as_tensor(one)))) for one in (whole, broken)]
     assert np.hypot(*np.subtract(*middles)) > 3
     corners = np.array([[0, SIDE, 0, SIDE], [0, 0, SIDE, SIDE], [1, 1, 1, 1]])
-    poses = [alignment.bring(one, 3)[1] @ corners for one in (whole, broken)]
+    poses = [alignment.bring(one, 3).pose @ corners for one in (whole, broken)]
     assert np.abs(poses[0] - poses[1]).max() < 1.5 * alignment.upright[0] / SIDE
 
 
@@ -83,7 +83,7 @@ def test_where_nothing_is_seen_the_pose_stays(alignment):
 
 
 def test_the_part_fills_the_aligned_picture_lengthwise(alignment):
-    image, _ = alignment.bring(key_picture(1.0), 3)
+    image = alignment.bring(key_picture(1.0), 3).aligned
     rows, columns = np.nonzero(image[0].numpy() > 0.4)
     height, width = image.shape[1:]
     assert width > height
@@ -94,7 +94,7 @@ def test_the_part_fills_the_aligned_picture_lengthwise(alignment):
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.5, 4.0, 6.0])
 def test_what_is_seen_goes_back_to_where_it_lies(alignment, angle):
     picture = key_picture(angle, mark=(20, 0))
-    image, pose = alignment.bring(picture, 3)
+    image, pose, *_ = alignment.bring(picture, 3)
     back = alignment.upright_map(image[0], pose)
     upright = as_tensor(picture)[0]
     assert back.shape == upright.shape
@@ -108,7 +108,7 @@ def test_what_is_seen_goes_back_to_where_it_lies(alignment, angle):
 
 
 def test_a_box_goes_back_with_its_content(alignment):
-    _, pose = alignment.bring(key_picture(0.5, mark=(20, 0)), 3)
+    pose = alignment.bring(key_picture(0.5, mark=(20, 0)), 3).pose
     row, column = alignment.aligned_place((round(64 + 20 * np.sin(0.5)), round(64 + 20 * np.cos(0.5))), pose)
     (top, bottom), (left, right) = alignment.upright_box((row - 8, row + 8), (column - 8, column + 8), pose)
     zoom = alignment.upright[0] / SIDE
@@ -140,7 +140,7 @@ def test_round_parts_that_lie_nearly_alike_are_moved_and_not_turned():
     middles = []
     for number in range(8):
         ring, middle = ring_picture(np.random.default_rng(100 + number), 3)
-        _, pose = alignment.bring(ring, 3)
+        pose = alignment.bring(ring, 3).pose
         assert pose[1, 0] == pose[0, 1] == 0  # whatever the spots tell
         middles.append(chain(scaling((SIDE, SIDE), alignment.upright), pose) @ [*middle, 1])
     assert np.std(middles, axis=0).max() < 0.2
@@ -155,7 +155,7 @@ def test_parts_in_a_fixture_with_some_play_are_moved_and_turned_a_little(tmp_pat
     model = sclvi.train([play() for _ in range(15)], sclvi.Settings(steps=0, short_side=SIDE, synthetic_steps=0))
     alignment = model.alignment
     assert alignment.template is not None and alignment.template.may_turn and not alignment.turns
-    brought = torch.stack([alignment.bring(play(), 3)[0] for _ in range(8)])
+    brought = torch.stack([alignment.bring(play(), 3).aligned for _ in range(8)])
     apart = torch.stack([as_tensor(play()) for _ in range(8)])
     assert brought.var(0).mean() < 0.3 * apart.var(0).mean()
     save(model, tmp_path / "key.sclvi")
@@ -172,7 +172,7 @@ def test_round_parts_that_lie_alike_stay_as_they_are():
 def test_textures_stay_as_they_are():
     alignment = measure_alignment(torch.stack([as_tensor(one) for one in textures(8)]))
     assert not alignment.changes
-    image, pose = alignment.bring(textures(1)[0], 3)
+    image, pose, *_ = alignment.bring(textures(1)[0], 3)
     assert torch.equal(image, as_tensor(textures(1)[0]))
     assert torch.equal(alignment.upright_map(image[0], pose), image[0])
     (top, bottom), (left, right) = alignment.upright_box((3, 7), (10, 30), pose)
@@ -312,7 +312,7 @@ def test_pictures_of_many_shapes_keep_one_scale(height, width):
     alignment = Alignment.at_one_scale((128, 160), [(96, 240), (240, 96), (160, 160)] * 20)
     shrunk = min(1, alignment.aligned[0] / (alignment.scale * height), alignment.aligned[1] / (alignment.scale * width))
     at = (height // 3, width // 2)
-    brought, pose = alignment.bring(disc_picture(height, width, at), 3)
+    brought, pose, *_ = alignment.bring(disc_picture(height, width, at), 3)
     assert brought.shape[1:] == alignment.aligned
     # a map of the aligned disc comes back around where the disc was, in the map's stretched px, and nothing is cut away
     bright = (brought[0] > 0.55).float()
@@ -369,7 +369,7 @@ def test_one_huge_picture_among_many_shapes_does_not_set_the_canvas():
 def test_around_a_picture_smaller_than_the_canvas_it_is_mirrored():
     alignment = Alignment.at_one_scale((128, 160), [(96, 240), (240, 96), (160, 160)] * 20)
     ramp = np.broadcast_to(np.arange(96, dtype=np.uint8)[None, :, None] * 2, (96, 96, 3))
-    row = alignment.bring(np.ascontiguousarray(ramp), 3)[0][0, alignment.aligned[0] // 2]
+    row = alignment.bring(np.ascontiguousarray(ramp), 3).aligned[0, alignment.aligned[0] // 2]
     dark, bright = int(row.argmin()), int(row.argmax())
     assert 8 < dark < bright < len(row) - 8
     assert (row[:dark].diff() < 0).all() and (row[bright + 1 :].diff() < 0).all()  # on: brighter, and darker again

@@ -241,8 +241,8 @@ def test_mirrored_views_are_further_opinions(monkeypatch):
     images = torch.randn(2, 3, 96, 64)
 
     def seen(images, *axes):
-        """What the network says of the mirrored pictures, mirrored back, B x 96 x 64."""
-        said = network(images.flip(axes)).sigmoid().flip(axes)
+        """What the network says of the mirrored pictures, mirrored back, B x 96 x 64; of halved ones doubled twice."""
+        said = F.interpolate(network(images.flip(axes)).sigmoid().flip(axes), size=(48, 32), mode="bilinear")
         return F.interpolate(said, size=(96, 64), mode="bilinear")[:, 0].detach()
 
     small = images.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
@@ -257,6 +257,31 @@ def test_mirrored_views_are_further_opinions(monkeypatch):
     ]:
         found = Detector(network, views=tuple(views)).pixels(images)
         torch.testing.assert_close(found, expected / 2, atol=1e-5, rtol=0)
+
+
+class SpotNetwork(nn.Module):
+    """Is certain of one pixel of its own, and of the pictures' other pixels that they are good."""
+
+    def __init__(self):
+        super().__init__()
+        self.any = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        logits = torch.full((len(images), 1, images.shape[2] // 2, images.shape[3] // 2), -40.0)
+        logits[:, :, images.shape[2] // 4, images.shape[3] // 4] = 40
+        return logits
+
+
+def test_a_spot_of_certainty_is_blurred_by_eight_px():
+    found = Detector(SpotNetwork()).pixels(torch.zeros(1, 3, 192, 160))[0].double()
+    assert found.shape == (192, 160)
+    for axis in (0, 1):
+        profile = found.sum(1 - axis) / found.sum()
+        places = torch.arange(len(profile)).double()
+        middle = (profile * places).sum()
+        # one pixel is two or four px of the picture, a box that adds a little; the blur ends at three deviations
+        assert (profile * (places - middle).square()).sum().sqrt().item() == pytest.approx(8, abs=0.3)
+        assert middle.item() == pytest.approx(len(profile) / 2, abs=2)
 
 
 class UnlikeNetwork(nn.Module):

@@ -22,7 +22,6 @@ from sclvi.data.good import TrainingPicture
 from sclvi.data.levels import Levels
 from sclvi.data.light import Light
 from sclvi.data.pose import Affine, chain, inverse, scaling
-from sclvi.data.preparing import prepare
 from sclvi.data.regions import Regions
 from sclvi.data.sources import Source, listed, read_source, source_name
 from sclvi.data.tiles import TileNumbers, Tiling
@@ -262,9 +261,9 @@ class Model:
         try:
             picture = read_source(image)
             inside = self.regions.fill(picture)
-            aligned, pose = self.alignment.bring(inside, self.channels, self.levels)
-            upright = prepare(inside, self.size, self.channels, self.levels) if self.alignment.changes else aligned
-            return LoadedPicture(name, picture, aligned, pose, measure_appearance(upright))
+            brought = self.alignment.bring(inside, self.channels, self.levels)
+            appearance = measure_appearance(brought.whole, brought.contrast)
+            return LoadedPicture(name, picture, brought.aligned, brought.pose, appearance)
         except SclviError as error:
             raise about(name, error) from None
 

@@ -11,6 +11,7 @@ coarse in each.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -69,6 +70,15 @@ class Template:
     may_turn: bool  # see `make_exact`
 
 
+class Brought(NamedTuple):
+    """A picture as a model takes it up."""
+
+    aligned: Tensor  # channels x h x w float
+    pose: Affine  # how its part lies: from upright pixels to aligned ones
+    whole: Tensor  # channels x H x W float, not aligned, at the size of maps
+    contrast: Array  # see `contrast_picture`, of that
+
+
 @dataclass(frozen=True)
 class Alignment:
     """How upright pictures, as they were taken, become the aligned pictures that are encoded."""
@@ -113,14 +123,13 @@ class Alignment:
         """Whether a place of the aligned picture can show the same place of every part: pieces have one size."""
         return self.scale is None
 
-    def bring(self, picture: Picture, channels: int, levels: Levels | None = None) -> tuple[Tensor, Affine]:
-        """The aligned picture, channels x h x w float, and how its part lies: from upright pixels to aligned ones.
-
-        Arguments and errors as of `prepare`.
-        """
-        upright = prepare(picture, self.upright, channels, levels)
-        pose = self.pose(upright, (picture.shape[0], picture.shape[1]))
-        return self.draw(upright, pose), pose
+    def bring(self, picture: Picture, channels: int, levels: Levels | None = None) -> Brought:
+        """Arguments and errors as of `prepare`."""
+        whole = prepare(picture, self.size, channels, levels)
+        upright = whole if self.upright == self.size else prepare(picture, self.upright, channels, levels)
+        contrast = contrast_picture(whole)
+        pose = self.pose(contrast, (picture.shape[0], picture.shape[1]))
+        return Brought(self.draw(upright, pose), pose, whole, contrast)
 
     def draw(self, upright: Tensor, pose: Affine) -> Tensor:
         """The aligned picture, of a prepared one whose part is known to lie so."""
@@ -128,14 +137,17 @@ class Alignment:
             return upright
         return warp(upright, pose, self.aligned, "edge" if self.scale is None else "mirror")
 
-    def pose(self, image: Tensor, original: tuple[int, int]) -> Affine:
-        """How the part of a prepared picture lies: from upright pixels to aligned ones; (height, width) `original`."""
+    def pose(self, contrast: Array, original: tuple[int, int]) -> Affine:
+        """How a part lies: from upright pixels to aligned ones.
+
+        contrast: of the picture, prepared at the size of maps. original: its (height, width), px.
+        """
         if self.scale is not None:
             return self._onto_canvas(original, self.scale)
-        reduced = scaling(self.upright, contrast_size(self.upright))
+        reduced = scaling(self.upright, contrast.shape)
         if self.template is None:
             return chain(reduced, self.frame)
-        return chain(reduced, _turn(contrast_picture(image), self.template), self.frame)
+        return chain(reduced, _turn(contrast, self.template), self.frame)
 
     def _onto_canvas(self, original: tuple[int, int], scale: float) -> Affine:
         scale = min(scale, *(length / side for length, side in zip(self.aligned, original, strict=True)))

@@ -19,8 +19,12 @@ _FINE, _COARSE = 1.0, 2.0  # sigma of the filters that part the finest detail fr
 _MOST = 1e12  # of the values of float pictures, whose squares stay finite
 
 
-def measure_appearance(image: Tensor) -> dict[str, float]:
-    """A picture as `prepare` gives it, C x H x W float, 0..1, in numbers that are always finite.
+def measure_appearance(image: Tensor, contrast: Array | None = None) -> dict[str, float]:
+    """A picture in numbers that are always finite.
+
+    Args:
+        image: as `prepare` gives it, C x H x W float, 0..1.
+        contrast: its contrast picture, where it is at hand.
 
     Returns:
         level: mean of all values.
@@ -34,11 +38,12 @@ def measure_appearance(image: Tensor) -> dict[str, float]:
     image = image.clamp(-_MOST, _MOST)
     channels = image.numpy()
     grey = np.ascontiguousarray(channels.mean(0))
-    level = float(grey.mean(dtype=np.float64))
-    across, down = _centroid(np.square(contrast_picture(image), dtype=np.float64))
+    level, deviation = (float(moment.item()) for moment in cv2.meanStdDev(grey))
+    seen = contrast_picture(image) if contrast is None else contrast
+    across, down = _centroid(np.square(seen, dtype=np.float64))
     return {
         "level": level,
-        "contrast": float(grey.std(dtype=np.float64)) / max(level, _FLOOR),
+        "contrast": deviation / max(level, _FLOOR),
         "detail": _detail(grey),
         "across": across,
         "down": down,
@@ -48,7 +53,7 @@ def measure_appearance(image: Tensor) -> dict[str, float]:
 
 def _detail(grey: Array) -> float:
     fine, coarse = (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (_FINE, _COARSE))
-    energies = [float(np.square(band, dtype=np.float64).mean()) for band in (grey - fine, fine - coarse)]
+    energies = [cv2.norm(one, next_, cv2.NORM_L2SQR) / grey.size for one, next_ in ((grey, fine), (fine, coarse))]
     return float(np.log((energies[0] + _FLOOR**2) / (energies[1] + _FLOOR**2)))
 
 

@@ -18,7 +18,7 @@ from sclvi.data.images import Images, MadeImages, Selection, in_batches
 from sclvi.data.layouts import find_layout
 from sclvi.data.levels import Levels, measure_levels
 from sclvi.data.light import Exposure, Light, measure_exposure
-from sclvi.data.pose import Affine
+from sclvi.data.pose import Affine, contrast_picture
 from sclvi.data.preparing import fit_channels, prepare, to_image, working_size
 from sclvi.data.regions import WHOLE, Regions
 from sclvi.data.sources import Source, read_source, source_name
@@ -236,7 +236,8 @@ class _Reader:
         picture = self.store[number]
         image = prepare(picture, size, self.channels, self.levels)
         thumbnail = encode_thumbnail(picture, thumbnail_bytes) if thumbnail_bytes else b""
-        pose, appearance = Alignment.none(size).pose(image, _size(picture)), measure_appearance(image)
+        contrast = contrast_picture(image)
+        pose, appearance = Alignment.none(size).pose(contrast, _size(picture)), measure_appearance(image, contrast)
         return TrainingPicture(name, _size(picture), pose, appearance, thumbnail, digest_of(picture))
 
     def upright(self, numbers: list[int], size: tuple[int, int]) -> MadeImages:
@@ -258,11 +259,11 @@ def _aligned(
 ) -> GoodPictures:
     upright = whole if alignment.upright == alignment.size else reader.upright(numbers, alignment.upright)
     if alignment.template is None:
-        first = upright.make(0)
+        first = contrast_picture(whole.make(0))  # of which nothing is wanted
         poses = [alignment.pose(first, picture.size) for picture in pictures]
     else:
         counted = track(range(len(numbers)), "aligning the parts", len(numbers), progress)
-        poses = [alignment.pose(upright.make(place), pictures[place].size) for place in counted]
+        poses = [alignment.pose(contrast_picture(whole.make(place)), pictures[place].size) for place in counted]
     images = MadeImages(
         (*upright.shape[:2], *alignment.aligned), lambda place: alignment.draw(upright.make(place), poses[place])
     )

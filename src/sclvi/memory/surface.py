@@ -81,8 +81,12 @@ class Surface:
 
 def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """See `Surface.maps`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
-    squares = [pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in judged]
-    return mean_of(squares).sqrt_().cpu(), mean_of(squares[len(_REDUCTIONS) :]).sqrt_().cpu()
+    layer, (seen, _) = judged[: len(_REDUCTIONS)], judged[-1]  # lines of all reductions lie at the same places
+    squares = mean_of([distances.square() for _, distances in judged[len(_REDUCTIONS) :]])
+    lines = pixel_map(squares, seen.extent, seen.stride, size)
+    others = [pixel_map(distances.square(), one.extent, one.stride, size) for one, distances in layer]
+    surface = mean_of([*others, *[lines] * len(_LINES_REDUCTIONS)])
+    return surface.sqrt_().cpu(), lines.sqrt_().cpu()
 
 
 def limits_of(usual: Sequence[Usual]) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """What was learned from synthetic defects: where a picture looks like one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -60,8 +61,8 @@ class Detector:
         few = dict.fromkeys((self.views[0], self.views[-1]))
         with torch.inference_mode(), reduced_precision(device):
             seen = [self._seen(moved, tuple(few)), self._seen(halved(moved), self.views)]
-        wide = [F.interpolate(one, size=images.shape[2:], mode="bilinear")[:, 0] for one in seen]
-        return smooth(mean_of(wide).cpu(), _BLUR)
+        fine = mean_of([seen[0], _widened(seen[1], seen[0].shape[2:])]).cpu()  # half the size: blurred at a sixteenth
+        return _widened(smooth(fine[:, 0], _BLUR / 2)[:, None], images.shape[2:])[:, 0]
 
     def _seen(self, images: Tensor, views: tuple[View, ...]) -> Tensor:
         """Mean probability over views, B x 1 x h x w."""
@@ -69,6 +70,11 @@ class Detector:
 
     def _seen_so(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).sigmoid())
+
+
+def _widened(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """B x 1 x h x w -> B x 1 x H x W."""
+    return F.interpolate(maps, size=list(size), mode="bilinear")
 
 
 def excuse(maps: Tensor, codes: Tensor, learned: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:

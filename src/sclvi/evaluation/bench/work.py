@@ -170,7 +170,7 @@ def _brought(model: Model, pictures: str) -> Iterator[Tensor]:
     """C x h x w, of each picture of a folder that the model can look at."""
     for path in expand_pictures([Path(pictures)]):
         with suppress(SclviError):
-            yield model.alignment.bring(read_source(path), model.channels, model.levels)[0]
+            yield model.alignment.bring(read_source(path), model.channels, model.levels).aligned
 
 
 def _pass_over(_name: str, _error: SclviError) -> None:
