@@ -28,8 +28,8 @@ from sclvi.model_file import load
 # Stage, and the function in which it happens, as the caller looks it up.
 STAGES = (
     ("reading", "sclvi.model", "read_source"),
-    ("resizing", "sclvi.model", "prepare"),
     ("resizing", "sclvi.data.alignment", "prepare"),
+    ("alignment", "sclvi.data.alignment", "contrast_picture"),
     ("alignment", "sclvi.data.alignment", "Alignment.pose"),
     ("alignment", "sclvi.data.alignment", "Alignment.draw"),
     ("appearance", "sclvi.model", "measure_appearance"),

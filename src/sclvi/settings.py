@@ -101,7 +101,7 @@ class Settings(BaseModel):
     )
     query_step: int = Field(2, ge=1, description="every which remembered position of a new picture is scored")
     closer: float = Field(
-        0.25,
+        0.125,
         ge=0,
         le=1,
         description="share of the patches between every second one that are searched, too: where these look worst; "

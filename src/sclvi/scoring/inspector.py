@@ -201,10 +201,13 @@ class Inspector:
         origins = torch.full(grid, -1)
 
         def look_at(patches: Tensor) -> None:
-            chosen = rows[patches.flatten()]
+            # place by place: what was read of the memory for one picture is at hand for the next, much alike there
+            down, across, picture = patches.permute(1, 2, 0).nonzero(as_tuple=True)
+            at = (picture, down, across)
+            chosen = rows.view(*grid, -1)[at]
             near = memory.nearest(chosen, self._eta, without)
-            scores[patches], learned[patches] = self._fused(memory, chosen, near), near.distances[:, 0]
-            origins[patches] = near.origins[:, 0]
+            scores[at], learned[at] = self._fused(memory, chosen, near), near.distances[:, 0]
+            origins[at] = near.origins[:, 0]
 
         first = torch.ones(grid, dtype=torch.bool) if self._looks_everywhere else first_patches(grid)
         look_at(first)
