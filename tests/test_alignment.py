@@ -12,8 +12,11 @@ from parts import good_part
 
 import sclvi
 from sclvi.data.alignment import Alignment, Template, have_many_shapes, measure_alignment
+from sclvi.data.appearance import measure_appearance
+from sclvi.data.good import read_good
 from sclvi.data.pose import centre_of, chain, contrast_picture, foreground, inverse, make_exact, scaling, turning
 from sclvi.model_file import load, save
+from sclvi.progress import silent
 
 SIDE = 128
 ANGLES = st.floats(-7, 7)
@@ -105,6 +108,29 @@ def test_what_is_seen_goes_back_to_where_it_lies(alignment, angle):
     x, y = 64 + 20 * np.cos(angle), 64 + 20 * np.sin(angle)
     row, column = alignment.aligned_place((round(y), round(x)), pose)
     assert image[0, round(row), round(column)] == pytest.approx(90 / 255, abs=0.05)
+
+
+def test_a_picture_is_taken_up_at_the_size_of_maps_and_enlarged(alignment):
+    picture = key_picture(1.2)
+    brought = alignment.bring(picture, 3)
+    assert alignment.upright > alignment.size == (SIDE, SIDE)
+    torch.testing.assert_close(brought.whole, as_tensor(picture))
+    np.testing.assert_array_equal(brought.contrast, contrast_picture(brought.whole))
+    enlarged = as_tensor(np.asarray(cv2.resize(picture, alignment.upright[::-1], interpolation=cv2.INTER_LINEAR)))
+    torch.testing.assert_close(brought.aligned, alignment.draw(enlarged, brought.pose))
+    assert measure_appearance(brought.whole, brought.contrast) == measure_appearance(brought.whole)
+
+
+def test_a_learned_picture_lies_as_it_does_when_it_is_inspected(tmp_path):
+    for number, key in enumerate(keys(12)):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), key)
+    good = read_good(tmp_path, None, SIDE, True, silent, None)
+    assert good.alignment.turns
+    for place, known in enumerate(good.pictures):
+        brought = good.alignment.bring(cv2.imread(str(tmp_path / known.name))[..., ::-1], 3)
+        np.testing.assert_allclose(brought.pose, known.pose)
+        torch.testing.assert_close(brought.aligned, good.images[torch.tensor([place])][0])
+        assert known.appearance == pytest.approx(measure_appearance(brought.whole, brought.contrast))
 
 
 def test_a_box_goes_back_with_its_content(alignment):
