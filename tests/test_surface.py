@@ -129,6 +129,17 @@ def test_the_second_map_is_that_of_lines_alone(encoder):
     torch.testing.assert_close(surface.maps(images)[1], ((lines[0] + lines[1]) / 2).sqrt())
 
 
+def test_the_map_is_the_root_mean_square_over_all_levels_and_lines_have_two(encoder):
+    surface = see_surface(encoder, pictures(20), silent).surface()
+    images = pictures(2, seed=1)
+    squares = [
+        pixel_map(distances.square(), seen.extent, seen.stride, (96, 128)) for seen, distances in surface.judge(images)
+    ]
+    assert len(squares) == 5
+    for found, levels in zip(surface.maps(images), (squares, squares[3:]), strict=True):
+        torch.testing.assert_close(found, torch.stack(levels).mean(0).sqrt())
+
+
 def test_each_level_has_the_limit_of_its_own_map():
     surface, lines = Usual(1.0, 0.4, 1.0), Usual(2.0, 0.4, 1.0)
     assert limits_of((surface, lines)) == (surface.unusual,) * 3 + (lines.unusual,) * 2

@@ -31,6 +31,7 @@ from sclvi.synthetic.learning import _Crops, _Learner, caution_after, focal_loss
 from sclvi.synthetic.network import (
     SegmentationNetwork,
     _Block,
+    _Up,
     convolved_doubled,
     kernels_for_doubled,
 )
@@ -314,6 +315,23 @@ def test_a_view_counts_where_good_pictures_look_good_in_it(marks, views):
     assert with_views(Detector(UnlikeNetwork(known)), images, silent).views == views
 
 
+def test_a_view_is_good_where_it_is_in_the_mean_of_forty_pictures(monkeypatch):
+    images = torch.arange(60.0)[:, None, None, None].expand(60, 1, 8, 8)
+    own = torch.linspace(-1, 1, 60)  # deviations of the forty looked at: half of them lie within 0.5, so 0.37 may be
+    looked_at = []
+
+    def peaks(detector, image):
+        number = int(image[0, 0, 0, 0])
+        looked_at.append(number)
+        once = 10.0 if number == 0 else 0.0  # one picture of forty, a quarter in their mean
+        return own[number] + torch.tensor([0.0, once, 0.45, 0.3])
+
+    monkeypatch.setattr("sclvi.synthetic.symmetry._peaks", peaks)
+    found = with_views(Detector(SegmentationNetwork(1)), images, silent)
+    assert found.views == ((), (3,), (2, 3))
+    assert len(looked_at) == 40 and looked_at[0] == 0 and looked_at[-1] == 59
+
+
 def resized(maps, size):
     """By OpenCV, B x h x w -> B x H x W."""
     return [cv2.resize(one.numpy(), size[::-1], interpolation=cv2.INTER_LINEAR) for one in maps]
@@ -341,6 +359,46 @@ def test_doubled_pixels_are_convolved_as_if_they_had_been_doubled(size):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     less = convolved_doubled(images, kernels_for_doubled(kernels), (whole[0] - 1, whole[1] - 1))
     assert torch.equal(less, found[:, :, :-1, :-1])
+
+
+def test_both_levels_are_added_up_in_single_precision():
+    torch.manual_seed(0)
+    up = _Up(4, 6).train()
+    coarse, fine = torch.randn(2, 4, 8, 8), torch.randn(2, 6, 16, 16)
+    kernels = up.convolution.weight
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        found = up(coarse, fine)
+        below = convolved_doubled(coarse, kernels_for_doubled(kernels[:, :4]), (16, 16))
+        here = F.conv2d(fine, kernels[:, 4:], up.convolution.bias, padding=1)
+    assert below.dtype == here.dtype == torch.bfloat16
+    exact = here.double() + below.double()
+    mean, variance = exact.mean((0, 2, 3), keepdim=True), exact.var((0, 2, 3), keepdim=True, correction=0)
+    expected = ((exact - mean) / (variance + up.norm.eps).sqrt()).clamp_min(0)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_crops_are_learned_in_another_light_each():
+    learner = learning._Learner(1, seed=0)
+    pixels = torch.randn(400, 1, 16, 16)
+    seen = []
+    learner.learn = lambda lit, wanted: seen.append(lit) or torch.zeros(())
+    learner.step(learning._Crops(pixels, torch.zeros(400, 1, 8, 8)), 1e-3)
+    before, after = pixels.flatten(1), seen[0].flatten(1).cpu()
+    centred = before - before.mean(1, keepdim=True)
+    gains = (centred * after).sum(1) / centred.square().sum(1) - 1
+    shifts = (after - (1 + gains[:, None]) * before).mean(1)
+    noise = after - (1 + gains[:, None]) * before - shifts[:, None]
+    assert gains.std().item() == pytest.approx(0.05, rel=0.15) and abs(gains.mean()) < 0.01
+    assert shifts.std().item() == pytest.approx(0.05, rel=0.15) and abs(shifts.mean()) < 0.01
+    assert noise.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_the_rate_rises_over_fifty_steps_and_falls_to_nothing():
+    rates = [learning._rate(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(2e-3 / 50)
+    assert rates.index(max(rates)) == 49
+    assert rates[499:501] == pytest.approx([1e-3, 1e-3], rel=0.01)
+    assert rates[50:] == sorted(rates[50:], reverse=True) and rates[-1] < 1e-5
 
 
 def test_the_finer_level_sees_the_coarser_one_enlarged_and_beside_it():
