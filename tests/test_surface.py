@@ -120,15 +120,6 @@ def test_excusing_a_response_is_what_the_plain_loops_do(generator):
     torch.testing.assert_close(_excuse(distances, Answers(responses, 8, 4), maps, level, taught), expected)
 
 
-def test_the_second_map_is_that_of_lines_alone(encoder):
-    surface = see_surface(encoder, pictures(6), silent).surface()
-    images = pictures(1, seed=1)
-    lines = [
-        pixel_map(apart.square(), seen.extent, seen.stride, (96, 128)) for seen, apart in surface.judge(images)[-2:]
-    ]
-    torch.testing.assert_close(surface.maps(images)[1], ((lines[0] + lines[1]) / 2).sqrt())
-
-
 def test_the_map_is_the_root_mean_square_over_all_levels_and_lines_have_two(encoder):
     surface = see_surface(encoder, pictures(20), silent).surface()
     images = pictures(2, seed=1)
