@@ -377,6 +377,25 @@ def test_both_levels_are_added_up_in_single_precision():
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_what_is_pasted_comes_from_another_crop_of_the_same_scale(monkeypatch):
+    pairs = []
+
+    def paste(crop, other, rng):
+        pairs.append((crop, other))
+        return crop, np.zeros(crop.shape[:2], bool)
+
+    monkeypatch.setattr("sclvi.synthetic.learning.with_defects", paste)
+    rising = torch.arange(400.0).expand(3, 1, 320, 400)  # by 1 a px
+    artist = learning._Artist(rising, seed=0)
+    for step in range(10):
+        artist[step]
+    assert len(pairs) > 40
+    for crop, other in pairs:
+        assert crop is not other
+        steps = [float(one[0, 1, 0] - one[0, 0, 0]) for one in (crop, other)]
+        assert (steps[0] > 1.3) == (steps[1] > 1.3)
+
+
 def test_crops_are_learned_in_another_light_each():
     learner = learning._Learner(1, seed=0)
     pixels = torch.randn(400, 1, 16, 16)

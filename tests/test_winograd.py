@@ -46,3 +46,10 @@ def test_with_gradients_it_is_torchs_own(generator):
     assert torch.equal(layer(images), F.conv2d(images, layer.weight, layer.bias))
     layer(images).sum().backward()
     assert layer.weight.grad is not None
+
+
+def test_where_precision_is_reduced_torch_convolves():
+    layer = WinogradConvolution(4, 6)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = layer(torch.randn(1, 4, 12, 12))
+    assert found.dtype == torch.bfloat16
