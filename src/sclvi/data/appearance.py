@@ -38,7 +38,7 @@ def measure_appearance(image: Tensor, contrast: Array | None = None) -> dict[str
     image = image.clamp(-_MOST, _MOST)
     channels = image.numpy()
     grey = np.ascontiguousarray(channels.mean(0))
-    level, deviation = (float(moment.item()) for moment in cv2.meanStdDev(grey))
+    level, deviation = (moment.item() for moment in cv2.meanStdDev(grey))
     seen = contrast_picture(image) if contrast is None else contrast
     across, down = _centroid(np.square(seen, dtype=np.float64))
     return {

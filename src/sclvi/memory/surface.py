@@ -81,11 +81,11 @@ class Surface:
 
 def maps_of(judged: list[tuple[Answers, Tensor]], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """See `Surface.maps`, from what `Surface.judge` gave; size: (H, W) of the pictures."""
-    layer, (seen, _) = judged[: len(_REDUCTIONS)], judged[-1]  # lines of all reductions lie at the same places
-    squares = mean_of([distances.square() for _, distances in judged[len(_REDUCTIONS) :]])
-    lines = pixel_map(squares, seen.extent, seen.stride, size)
-    others = [pixel_map(distances.square(), one.extent, one.stride, size) for one, distances in layer]
-    surface = mean_of([*others, *[lines] * len(_LINES_REDUCTIONS)])
+    first_layer, of_lines = judged[: len(_REDUCTIONS)], judged[len(_REDUCTIONS) :]
+    squares = [pixel_map(distances.square(), seen.extent, seen.stride, size) for seen, distances in first_layer]
+    seen, _ = of_lines[0]  # those of all reductions lie at the same places
+    lines = pixel_map(mean_of([distances.square() for _, distances in of_lines]), seen.extent, seen.stride, size)
+    surface = mean_of([*squares, *[lines] * len(of_lines)])
     return surface.sqrt_().cpu(), lines.sqrt_().cpu()
 
 

@@ -1,6 +1,5 @@
 """What was learned from synthetic defects: where a picture looks like one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -61,7 +60,8 @@ class Detector:
         few = dict.fromkeys((self.views[0], self.views[-1]))
         with torch.inference_mode(), reduced_precision(device):
             seen = [self._seen(moved, tuple(few)), self._seen(halved(moved), self.views)]
-        fine = mean_of([seen[0], _widened(seen[1], seen[0].shape[2:])]).cpu()  # half the size: blurred at a sixteenth
+        fine = mean_of([seen[0], _widened(seen[1], seen[0].shape[2:])]).cpu()
+        # blurred at half the size: a quarter of the pixels, and half as many of them around each
         return _widened(smooth(fine[:, 0], _BLUR / 2)[:, None], images.shape[2:])[:, 0]
 
     def _seen(self, images: Tensor, views: tuple[View, ...]) -> Tensor:
@@ -72,9 +72,9 @@ class Detector:
         return cast(Tensor, self.network(images.contiguous(memory_format=torch.channels_last)).sigmoid())
 
 
-def _widened(maps: Tensor, size: Sequence[int]) -> Tensor:
+def _widened(maps: Tensor, size: torch.Size) -> Tensor:
     """B x 1 x h x w -> B x 1 x H x W."""
-    return F.interpolate(maps, size=list(size), mode="bilinear")
+    return F.interpolate(maps, size=size, mode="bilinear")
 
 
 def excuse(maps: Tensor, codes: Tensor, learned: Tensor, stride: int, patch: int, looks: TaughtLooks) -> Tensor:
